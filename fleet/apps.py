@@ -1,0 +1,8 @@
+"""The fleet room: clusters, pools, services, placements and what is observed of them."""
+
+from django.apps import AppConfig
+
+
+class FleetConfig(AppConfig):
+    name = "fleet"
+    verbose_name = "Fleet"

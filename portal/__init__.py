@@ -1,0 +1,1 @@
+"""The shell: settings, URLs, ASGI, Celery, API root, dashboard and live consumers."""

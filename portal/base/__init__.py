@@ -1,0 +1,1 @@
+"""The floor every room stands on: people, access, events, audit, errors, encryption."""
