@@ -1,0 +1,183 @@
+"""A real Kubernetes control plane without containers, started in seconds for one test run.
+
+etcd, kube-apiserver, kube-controller-manager and kube-scheduler are the real programs; the
+kubelets of its nodes are simulated by kwok. `build.sh` builds the binaries.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import urllib3
+
+from tests.conformance.client import Client
+from tests.controlplane.components import ADMIN_TOKEN, VIEWER_TOKEN, Components
+from tests.controlplane.processes import Child
+
+BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+
+
+def binaries_directory() -> Path | None:
+    """Where the binaries are: KUBEBUILDER_ASSETS (the envtest convention), else the built ones."""
+    default = Path.home() / ".cache/pilothouse/controlplane"
+    cache = Path(os.environ.get("PILOTHOUSE_CONTROLPLANE_CACHE") or default)
+    for candidate in (os.environ.get("KUBEBUILDER_ASSETS"), cache / "bin"):
+        if candidate and all((Path(candidate) / name).exists() for name in BINARIES):
+            return Path(candidate)
+    return None
+
+
+class Plane:
+    """One control plane on ports of its own, below a temporary directory that `stop` removes.
+
+    `token` belongs to a member of system:masters, `viewer_token` to the user `viewer` who has no
+    rights until a test binds a role. With `raised_limits=False` controllers and scheduler keep
+    the client limits of a real cluster (20 and 50 requests per second).
+    Start it from a thread that lives as long as the plane: its processes end with that thread.
+    """
+
+    def __init__(self, *, raised_limits: bool = True) -> None:
+        binaries = binaries_directory()
+        if binaries is None:
+            raise FileNotFoundError("control plane binaries: run tests/controlplane/build.sh")
+        self.binaries = binaries.resolve()
+        self.directory = Path(tempfile.mkdtemp(prefix="plane-"))
+        self._components = Components(self.directory, raised_limits=raised_limits)
+        self.kubeconfig = self._components.kubeconfig
+        self.token = ADMIN_TOKEN
+        self.viewer_token = VIEWER_TOKEN
+        self.server = self._components.server
+        self.ca_pem = self._components.ca_pem
+        self.client = Client(self.server, self.ca_pem, self.token)
+        self._children: dict[str, Child] = {}
+
+    def __enter__(self) -> "Plane":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, timeout_seconds: float = 60.0) -> None:
+        """Returns when the API answers and nodes can be added; raises ProcessDied, TimeoutError."""
+        self._components.write_files()
+        self._launch("etcd", self._components.etcd())
+        self._launch("kube-apiserver", self._components.apiserver())
+        self._wait_until_served(timeout_seconds)
+        self._launch("kube-controller-manager", self._components.controller_manager())
+        self._launch("kube-scheduler", self._components.scheduler())
+        self._launch("kwok", self._components.kwok())
+        self._wait_until_controlled(timeout_seconds)
+
+    def stop(self) -> None:
+        for child in reversed(self._children.values()):
+            child.kill()
+        self._children.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill_apiserver(self) -> None:
+        self._children["kube-apiserver"].kill()
+
+    def restart_apiserver(self, timeout_seconds: float = 60.0) -> None:
+        """Starts it again on the same port with everything it stored."""
+        self._children["kube-apiserver"].start()
+        self._wait_until_served(timeout_seconds)
+
+    def pids(self) -> list[int]:
+        return [child.pid for child in self._children.values()]
+
+    def log(self, name: str) -> str:
+        return (self.directory / f"{name}.log").read_text(errors="replace")
+
+    def add_nodes(
+        self,
+        names: Iterable[str],
+        *,
+        cpu: str = "32",
+        memory: str = "256Gi",
+        gpus: int = 0,
+        labels: dict[str, str] | None = None,
+        taints: list[dict[str, str]] | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        """Registers nodes as a kubelet would and waits until pods can be scheduled on them."""
+        room = {"cpu": cpu, "memory": memory, "pods": "1000", "ephemeral-storage": "1Ti"}
+        room |= {"nvidia.com/gpu": str(gpus)} if gpus else {}
+        wanted = set(names)
+        for name in sorted(wanted):
+            node = _node(name, room, labels or {}, taints or [])
+            answer = self.client.post("/api/v1/nodes", node)
+            if answer.status != 201:
+                raise RuntimeError(f"node {name} refused: {answer.body}")
+        _wait("nodes ready", timeout_seconds, lambda: wanted <= self._ready_nodes())
+
+    def _ready_nodes(self) -> set[str]:
+        self._check()
+        nodes = self.client.get("/api/v1/nodes")["items"]
+        return {node["metadata"]["name"] for node in nodes if _is_ready(node)}
+
+    def _check(self) -> None:
+        for child in self._children.values():
+            child.check()
+
+    def _launch(self, name: str, arguments: list[str]) -> None:
+        command = [str(self.binaries / name), *arguments]
+        child = Child(name, command, self.directory / f"{name}.log")
+        self._children[name] = child
+        child.start()
+
+    def _wait_until_served(self, timeout_seconds: float) -> None:
+        """An older server on the port cannot pass: the client trusts this plane's authority only."""
+
+        def served() -> bool:
+            self._check()
+            try:
+                return self.client.get("/readyz").status == 200
+            except urllib3.exceptions.HTTPError:
+                return False
+
+        _wait("kube-apiserver ready", timeout_seconds, served)
+
+    def _wait_until_controlled(self, timeout_seconds: float) -> None:
+        path = "/api/v1/namespaces/default/serviceaccounts/default"
+
+        def controlled() -> bool:
+            self._check()
+            return self.client.get(path).status == 200
+
+        _wait("controllers running", timeout_seconds, controlled)
+
+
+def _wait(what: str, timeout_seconds: float, happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_seconds:.0f} s")
+        time.sleep(0.03)
+
+
+def _node(
+    name: str, room: dict[str, str], labels: dict[str, str], taints: list[dict[str, str]]
+) -> dict:
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"} | labels
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints},
+        "status": {"capacity": room, "allocatable": room},
+    }
+
+
+def _is_ready(node: dict) -> bool:
+    conditions = node["status"].get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    taints = node["spec"].get("taints", [])
+    return ready and not any(t["key"].startswith("node.kubernetes.io/") for t in taints)
