@@ -60,7 +60,7 @@ class Kind(models.TextChoices):
 class Rollout(models.Model):
     """The row the engine works on. Only the engine and the verbs in `rollouts.py` write it.
 
-    `plan`: `{strategy, parameters, objects, steps, stable}` frozen at creation, with its sha256.
+    `plan`: `{strategy, parameters, objects, steps}` frozen at creation, with its sha256.
     `memory`: what the strategy carries from tick to tick (plain JSON). `explanation`: what happens
     next, for people: `{waiting_for, until, on_failure}`.
     """
@@ -69,7 +69,14 @@ class Rollout(models.Model):
     placement = models.ForeignKey(Placement, on_delete=models.PROTECT, related_name="rollouts")
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="rollouts")
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.DEPLOY)
-    origin = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+    # The rollout this one retries, or whose stored objects it restores.
+    origin = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # What an abort returns to: the placement's last success when this one began.
+    stable = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     strategy = models.CharField(max_length=20, default="rolling")
     plan = models.JSONField()
     plan_sha256 = models.CharField(max_length=64)
