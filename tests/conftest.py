@@ -1,7 +1,7 @@
 """Fixtures for every test: what is true in all rooms."""
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import SettingsWrapper
 
 from portal.base.models import Event
 
