@@ -1,7 +1,8 @@
 """Fixtures for every test: what is true in all rooms."""
 
+from typing import Any
+
 import pytest
-from pytest_django import SettingsWrapper
 
 from portal.base.models import Event
 
@@ -28,6 +29,6 @@ class Emitted:
 
 
 @pytest.fixture
-def loopback_clusters(settings: SettingsWrapper) -> None:
+def loopback_clusters(settings: Any) -> None:
     """Clusters on 127.0.0.1 are accepted, as under `./pilothouse up`."""
     settings.ALLOW_LOOPBACK_CLUSTERS = True
