@@ -25,7 +25,7 @@ import pytest
 from portal.launcher import credentials
 from portal.launcher.errors import LaunchError
 from portal.launcher.layout import Layout
-from portal.launcher.postgres import VOLATILE, Postgres
+from portal.launcher.postgres import STOP_SIGNAL, VOLATILE, Postgres
 from portal.launcher.proc import die_with_parent
 from portal.launcher.valkey import Valkey
 
@@ -51,7 +51,8 @@ def start_postgres(layout: Layout) -> str:
     """Start the tests' database server; its URL."""
     server = Postgres.of(layout, options=VOLATILE)
     server.initialise()
-    run_server("postgres", layout, server, "SIGINT", server.popen_options())
+    options = {"env": server.environment(os.environ), **server.popen_options()}
+    run_server("postgres", layout, server, STOP_SIGNAL, options)
     return server.url
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from portal.launcher.proc import Identity
 
 MAJOR = "18"
 NAME = "pilothouse"  # of the database and of its owner
+STOP_SIGNAL = "SIGINT"  # "fast": sessions are ended, the data folder is left clean
 READY_SECONDS = 60.0
-INITDB_SECONDS = 120.0
+TOOL_SECONDS = 120.0
 
 # Throw-away data: speed before survival.
 VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -84,26 +85,26 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": "200",
             "log_line_prefix": "",
+            "log_checkpoints": "off",
             **self.options,
         }
         flags = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         return [*self.account.prefix, str(self.binaries / "postgres"), "-D", str(self.data), *flags]
 
     def popen_options(self) -> dict[str, Any]:
-        """Keyword arguments for subprocess.Popen: account, environment, working folder."""
-        return {
-            **self.account.popen_options(),
-            "env": _clean_environment(),
-            "cwd": self.data if self.data.exists() else self.data.parent,
-        }
+        """Keyword arguments for subprocess.Popen: the account, and a folder it can enter."""
+        return {**self.account.popen_options(), "cwd": "/"}
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base` without the PG* variables, which would redirect the server and its tools."""
+        kept = {name: value for name, value in base.items() if not name.startswith("PG")}
+        return {**kept, "LC_ALL": "C"}
 
     def answers(self) -> bool:
-        """Whether the database takes queries; creates it at the first answer."""
+        """Whether the database takes queries. LaunchError when it never will."""
         try:
-            self._connect(NAME).close()
+            self._connect().close()
         except psycopg.OperationalError as error:
-            if "does not exist" in str(error):
-                return self._create_database()
             if "authentication failed" in str(error):
                 raise LaunchError(
                     f"PostgreSQL in {self.data} refuses the password kept in var/secrets; put the "
@@ -136,7 +137,7 @@ class Postgres:
             return
         survivor = Identity.of(pid)
         if survivor and survivor.is_running_in(self.data):
-            survivor.stop(fast_signal="SIGINT", grace_seconds=10)
+            survivor.stop(STOP_SIGNAL, grace_seconds=10)
         lock.unlink(missing_ok=True)
 
     def _initdb(self) -> None:
@@ -150,17 +151,16 @@ class Postgres:
             for path in (draft, password_file):
                 os.chown(path, self.account.uid, self.account.uid)
         try:
-            self._run_initdb(draft, password_file)
+            self._make_cluster(draft, password_file)
         finally:
             password_file.unlink()
         with contextlib.suppress(FileNotFoundError):
             self.data.rmdir()
         draft.replace(self.data)
 
-    def _run_initdb(self, draft: Path, password_file: Path) -> None:
-        command = [
-            *self.account.prefix,
-            str(self.binaries / "initdb"),
+    def _make_cluster(self, draft: Path, password_file: Path) -> None:
+        self._run_tool(
+            "initdb",
             f"--pgdata={draft}",
             f"--username={NAME}",
             f"--pwfile={password_file}",
@@ -172,42 +172,36 @@ class Postgres:
             "--locale=C",
             "--no-instructions",
             "--no-sync",
-        ]
+        )
+        create = f"CREATE DATABASE {NAME};\n"
+        self._run_tool("postgres", "--single", "-D", str(draft), "postgres", text=create)
+
+    def _run_tool(self, name: str, *arguments: str, text: str = "") -> None:
         done = subprocess.run(
-            command,
+            [*self.account.prefix, str(self.binaries / name), *arguments],
+            input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=INITDB_SECONDS,
-            **(self.popen_options() | {"cwd": draft}),
+            timeout=TOOL_SECONDS,
+            env=self.environment(os.environ),
+            **self.popen_options(),
         )
         if done.returncode != 0:
             raise LaunchError(
-                f"PostgreSQL could not make its data folder {self.data}.",
+                f"PostgreSQL could not make its data folder {self.data}:",
                 lines=done.stdout.splitlines()[-10:],
             )
 
-    def _connect(self, database: str) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
             host=ports.LOOPBACK,
             port=self.port,
             user=NAME,
             password=self.password,
-            dbname=database,
+            dbname=NAME,
             connect_timeout=3,
-            autocommit=True,
         )
-
-    def _create_database(self) -> bool:
-        with self._connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {NAME}")
-        return True
-
-
-def _clean_environment() -> dict[str, str]:
-    """Ours without the PG* variables, which would redirect the server and its tools."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return {**kept, "LC_ALL": "C"}
 
 
 def _wheel_folder() -> Path:
@@ -241,7 +235,7 @@ def _reachable_binaries(account: Account) -> Path:
 
 def data_folder(wanted: Path, account: Account) -> Path:
     """`wanted`, or a folder of the system's where `account` could not reach it."""
-    if account != DROPPED or account.can_read(wanted.parent.parent):
+    if account != DROPPED or account.can_read(wanted.parent):
         return wanted
     return _system_folder(wanted) / "postgres"
 

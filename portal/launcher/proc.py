@@ -39,22 +39,26 @@ class Identity:
         except OSError:
             return False
 
-    def signal_group(self, name: str) -> None:
-        """Send `name` (such as "SIGTERM") to the process and its group, if it leads one."""
-        number = getattr(signal, name)
+    def signal(self, name: str) -> None:
+        """Send `name` (such as "SIGTERM") to this process alone."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, getattr(signal, name))
+
+    def kill(self) -> None:
+        """SIGKILL, to its whole group if it leads one."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getpgid(self.pid) == self.pid:
-                os.killpg(self.pid, number)
+                os.killpg(self.pid, signal.SIGKILL)
             else:
-                os.kill(self.pid, number)
+                os.kill(self.pid, signal.SIGKILL)
 
-    def stop(self, *, fast_signal: str, grace_seconds: float) -> None:
-        """Ask with `fast_signal`, insist with SIGKILL after `grace_seconds`; returns when gone."""
+    def stop(self, signal_name: str, *, grace_seconds: float) -> None:
+        """Ask with `signal_name`, insist with SIGKILL after `grace_seconds`; returns when gone."""
         if not self.is_alive():
             return
-        self.signal_group(fast_signal)
+        self.signal(signal_name)
         if not self.wait_until_gone(grace_seconds):
-            self.signal_group("SIGKILL")
+            self.kill()
             self.wait_until_gone(5)
 
     def wait_until_gone(self, seconds: float) -> bool:

@@ -52,6 +52,7 @@ class Valkey:
             f'dir "{folder}"',
             "appendonly yes",
             'save ""',
+            "loglevel warning",
         )
         write_private(self.configuration, "\n".join(lines) + "\n")
 
