@@ -86,6 +86,29 @@ class ApiKey(models.Model):
         return f"ph_{self.key_id} ({self.name})"
 
 
+class IdempotencyKey(models.Model):
+    """The answer given to a POST with an `Idempotency-Key`, repeated for 24 hours."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    principal = models.ForeignKey(User, on_delete=models.CASCADE, related_name="idempotency_keys")
+    key = models.CharField(max_length=200)
+    request_digest = models.CharField(max_length=64)
+    response_status = models.PositiveSmallIntegerField()
+    response_headers = models.JSONField(default=dict)
+    response_body = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["principal", "key"], name="idempotency_key_once"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class EventCounter(models.Model):
     """One row: the last seq handed out. Its row lock makes seq order equal commit order."""
 
