@@ -7,6 +7,9 @@ All clocks are monotonic; all durations are seconds.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,8 +38,8 @@ class Budget:
 class Patience(Protocol):
     """How long a request is willing to wait, asked by its socket."""
 
-    def next_wait(self) -> float:
-        """Seconds the next read or write may block; 0 means: only what is there already.
+    def next_wait(self, sock: ssl.SSLSocket) -> float:
+        """Seconds that socket may block now; 0 means: only take what is there already.
 
         Raises TimeoutError when there is no time left.
         """
@@ -48,15 +51,56 @@ class Patience(Protocol):
         """Called when the first bytes of a request have left."""
 
 
+class Interrupted(Exception):
+    """The thread was asked to stop what it waits for."""
+
+
+class Interruption:
+    """Ends what one thread waits for, a blocked read included, at another thread's word."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._socket: ssl.SSLSocket | None = None
+
+    def set(self) -> None:
+        """Stop the waiting thread; from now on it waits for nothing."""
+        self._event.set()
+        if self._socket:
+            # Closed already: nothing blocks. SSLSocket.shutdown would pull the TLS layer away.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless interrupted."""
+        self._event.wait(seconds)
+
+    def guard(self, sock: ssl.SSLSocket | None = None) -> None:
+        """Called before the thread waits on `sock`. Raises Interrupted."""
+        self._socket = sock
+        if self._event.is_set():
+            raise Interrupted
+
+
 class CallPatience:
     """One call: `total_seconds` for everything, at most `read_seconds` between two reads."""
 
-    def __init__(self, total_seconds: float, read_seconds: float) -> None:
+    def __init__(
+        self,
+        total_seconds: float,
+        read_seconds: float,
+        interruption: Interruption | None = None,
+    ) -> None:
         self.sent = False
         self._read_seconds = read_seconds
         self._ends = time.monotonic() + total_seconds
+        self._interruption = interruption
 
-    def next_wait(self) -> float:
+    def next_wait(self, sock: ssl.SSLSocket) -> float:
+        if self._interruption:
+            self._interruption.guard(sock)
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("the call's time is used up")

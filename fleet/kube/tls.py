@@ -7,7 +7,6 @@ the caller's clock.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import socket
@@ -34,7 +33,7 @@ class PatientSocket(ssl.SSLSocket):
         if waiting is None:
             return super().recv_into(*args, **kwargs)
         while True:
-            self.settimeout(waiting.next_wait())
+            self.settimeout(waiting.next_wait(self))
             try:
                 return super().recv_into(*args, **kwargs)
             except (TimeoutError, ssl.SSLWantReadError):
@@ -44,16 +43,10 @@ class PatientSocket(ssl.SSLSocket):
         waiting = current_patience()
         if waiting is None:
             return super().send(*args, **kwargs)
-        self.settimeout(waiting.next_wait())
+        self.settimeout(waiting.next_wait(self))
         sent = super().send(*args, **kwargs)
         waiting.on_sent()
         return sent
-
-    def wake(self) -> None:
-        """End a read that blocks in another thread."""
-        # Closed already: nothing blocks. SSLSocket.shutdown would pull the TLS layer away.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self, socket.SHUT_RDWR)
 
 
 def context_for(endpoint: Endpoint, ca_file: str | None = None) -> ssl.SSLContext:

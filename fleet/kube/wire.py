@@ -10,7 +10,7 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import urllib3
@@ -25,7 +25,7 @@ from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from urllib3.exceptions import HTTPError, SSLError
 
 from fleet.kube import errors, tls
-from fleet.kube.clock import CallPatience, Patience, patience
+from fleet.kube.clock import CallPatience, Interruption, Patience, patience
 from fleet.kube.endpoint import Endpoint
 from fleet.kube.status import Asked, error_from, silent
 
@@ -57,10 +57,12 @@ class Limits:
     connect: float = CONNECT_SECONDS
     read: float = READ_SECONDS
     total: float = CONNECT_SECONDS + READ_SECONDS
+    interruption: Interruption | None = None
 
     def within(self, left: float) -> Limits:
         """These limits, but none beyond `left`."""
-        return Limits(min(self.connect, left), min(self.read, left), min(self.total, left))
+        shorter = {name: min(getattr(self, name), left) for name in ("connect", "read", "total")}
+        return replace(self, **shorter)
 
 
 class Wire:
@@ -87,7 +89,7 @@ class Wire:
 
     def bytes(self, request: Request, limits: Limits) -> bytes:
         """The body that answers the request. Raises KubeError."""
-        waiting = CallPatience(limits.total, limits.read)
+        waiting = CallPatience(limits.total, limits.read, limits.interruption)
         with _own_errors(request.asked, waiting), patience(waiting):
             response = self._send(request, limits)
             body = _whole_body(response)
