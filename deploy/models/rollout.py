@@ -190,7 +190,8 @@ class Attempt(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["rollout", "step_index", "action"],
-                condition=Q(outcome="ok"),
+                # Pausing, taking back and restoring may succeed more than once.
+                condition=Q(outcome="ok", action__in=["apply", "prune"]),
                 name="one_successful_attempt_per_step",
             ),
         ]

@@ -1,0 +1,52 @@
+"""Checks before step 0, each an evidence row: the API server's dry run, and room for the pods."""
+
+from deploy.engine.act import apply_one
+from deploy.engine.claim import Claimed
+from deploy.render import deployments
+from deploy.strategies.base import Drift, Finding, Observed
+from fleet import capacity
+from fleet.kube import errors, projections
+from fleet.kube.gateway import Gateway
+
+
+def preflight(claimed: Claimed, gateway: Gateway) -> Observed:
+    """Changes nothing. Blocking findings say why the rollout can not begin."""
+    refusals, drift = _dry_run(claimed, gateway)
+    return Observed(drift=tuple(drift), findings=(*refusals, _room(claimed, gateway)))
+
+
+def _dry_run(claimed: Claimed, gateway: Gateway) -> tuple[list[Finding], list[Drift]]:
+    """Asks the API server about every object, so that people see all refusals at once."""
+    findings: list[Finding] = []
+    drift: list[Drift] = []
+    objects = claimed.rollout.plan["objects"]
+    for obj in objects:
+        name = f"{obj['kind']}/{obj['metadata']['name']}"
+        try:
+            apply_one(claimed, gateway, obj, dry_run=True)
+        except errors.FieldConflict as error:
+            drift += [Drift(name, owner, tuple(paths)) for owner, paths in error.owners.items()]
+        except (errors.Invalid, errors.NotFound, errors.Forbidden) as error:
+            findings.append(Finding("dry run", "failed", f"{name}: {error}", blocking=True))
+    if not findings:
+        text = f"the API server accepts all {len(objects)} objects"
+        findings.append(Finding("dry run", "passed", text))
+    return findings, drift
+
+
+def _room(claimed: Claimed, gateway: Gateway) -> Finding:
+    cluster = claimed.rollout.placement.cluster
+    nodes, pods = capacity.observed(cluster)
+    try:
+        # The watcher has not been here yet: ask, so that a first release is judged as well.
+        nodes = nodes or [
+            {"name": node["metadata"]["name"], **projections.node(node)}
+            for node in gateway.list("v1", "Node")
+        ]
+    except errors.Forbidden as error:
+        return Finding("capacity", "inconclusive", str(error))
+    demand = [capacity.demand_of(obj) for obj in deployments(claimed.rollout.plan["objects"])]
+    found = capacity.preflight(nodes, pods, demand)
+    if found.impossible:
+        return Finding("capacity", "failed", found.message, blocking=True)
+    return Finding("capacity", "passed" if found.ok else "warning", found.message)
