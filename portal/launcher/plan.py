@@ -18,6 +18,7 @@ from portal.launcher.valkey import Valkey
 
 SANDBOX_CLUSTERS = ("us-east-1", "eu-west-1")
 MANAGE = str(REPOSITORY / "manage.py")
+QUICK = "--skip-checks"  # the system checks import every page; `lint` and the tests run them
 NO = ("0", "no", "off", "false")
 
 
@@ -96,7 +97,7 @@ class Plan:
 
     def step(self, name: str, *arguments: str, **environment: str) -> Program:
         """A management command that ends by itself."""
-        program = self._python(name, MANAGE, *arguments)
+        program = self._python(name, MANAGE, *arguments, QUICK)
         return replace(program, environment=self.environment | environment)
 
     def portal(self) -> list[Program]:
@@ -105,8 +106,8 @@ class Plan:
             self._web(),
             self._worker("control", processes=2),
             self._worker("notify", processes=1),
-            self._python("dispatch", MANAGE, "dispatch"),
-            self._python("watch", MANAGE, "watch_clusters"),
+            self._python("dispatch", MANAGE, "dispatch", QUICK),
+            self._python("watch", MANAGE, "watch_clusters", QUICK),
         ]
 
     def _web(self) -> Program:
@@ -119,10 +120,10 @@ class Plan:
 
     def _worker(self, queue: str, processes: int) -> Program:
         flags = ("-Q", queue, "-n", f"{queue}@%h", "-c", str(processes), "--loglevel", "INFO")
-        quick = ("--without-mingle", "--without-gossip")
+        alone = ("--without-mingle", "--without-gossip")
         program = self._python(
             queue,
-            *("-m", "celery", "-q", "-A", "portal.celery", "worker", *flags, *quick),
+            *("-m", "celery", "-q", QUICK, "-A", "portal.celery", "worker", *flags, *alone),
             ready_lines=(" ready.",),
         )
         # Celery warns root because of pickle; ours takes JSON alone.
