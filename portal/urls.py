@@ -1,8 +1,9 @@
 """All addresses of the portal."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
+    path("", include("portal.probes")),
     path("admin/", admin.site.urls),
 ]

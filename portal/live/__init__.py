@@ -1,0 +1,1 @@
+"""The live bus: one LISTEN per web process, fan-out in process, sockets and a long poll."""
