@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, Protocol
 
-State = Literal["live", "stale", "reconnecting"]
+State = Literal["live", "stale", "reconnecting", "forbidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Sink(Protocol):
         """
 
     def state(self, state: State, detail: str) -> None:
-        """How fresh the picture is: `live`, `reconnecting` (just lost), `stale` (lost for long)."""
+        """How fresh the picture is: `live`, `reconnecting` (just lost), `stale` (lost for long),
+        `forbidden` (the credential may not watch this kind, or the cluster does not have it)."""
 
     def drift(self, changes: list[Change]) -> None:
         """The audit found that the watch had missed these. They were given to `batch` too."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from fleet.kube.changes import Change, Coalescer, Known, Sink, State, digest
 from fleet.kube.clock import Interrupted, Interruption
-from fleet.kube.errors import Gone, KubeError, TooManyRequests, Unavailable
+from fleet.kube.errors import Forbidden, Gone, KubeError, NotFound, TooManyRequests, Unavailable
 from fleet.kube.gateway import Gateway
 from fleet.kube.projections import Watched
 from fleet.kube.status import Asked, error_from_event
@@ -128,8 +128,8 @@ class ListWatch:
             return  # an expired version is ordinary: list at once, but only once
         if self._lost_at is None:
             self._lost_at = self._clock()
-        self._report(self._lost_state(), str(error))
-        self._pause(self._delay(error), str(error))
+        self._report(self._lost_state(error), str(error))
+        self._pause(self._delay(error), error)
 
     def _save(self, error: Exception) -> Exception:
         """Keep what was heard before the trouble; what cannot be stored will be heard again."""
@@ -155,15 +155,17 @@ class ListWatch:
         asked = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0.0
         return max(self._uniform(0, ceiling), asked)
 
-    def _pause(self, seconds: float, why: str) -> None:
+    def _pause(self, seconds: float, error: Exception) -> None:
         until_stale = (self._lost_at or 0) + self._timing.stale_after - self._clock()
         if 0 < until_stale < seconds:
             self._stopping.wait(until_stale)
-            self._report("stale", why)
+            self._report(self._lost_state(error), str(error))
             seconds -= until_stale
         self._stopping.wait(seconds)
 
-    def _lost_state(self) -> State:
+    def _lost_state(self, error: Exception) -> State:
+        if isinstance(error, Forbidden | NotFound):
+            return "forbidden"
         long_lost = self._clock() - (self._lost_at or 0) >= self._timing.stale_after
         return "stale" if long_lost else "reconnecting"
 
