@@ -83,9 +83,13 @@ def _plain(body: bytes) -> str:
     return " ".join(body[:300].decode("utf-8", "replace").split())
 
 
+def _details(status: dict[str, Any]) -> dict[str, Any]:
+    details = status.get("details")
+    return details if isinstance(details, dict) else {}
+
+
 def _causes(status: dict[str, Any]) -> list[dict[str, Any]]:
-    causes = (status.get("details") or {}).get("causes") or []
-    return [cause for cause in causes if isinstance(cause, dict)]
+    return [cause for cause in _details(status).get("causes") or [] if isinstance(cause, dict)]
 
 
 def _conflict(said: str, status: dict, headers: Mapping, asked: Asked) -> errors.KubeError:
@@ -143,7 +147,7 @@ def _invalid(said: str, status: dict, headers: Mapping, asked: Asked) -> errors.
 
 
 def _too_many(said: str, status: dict, headers: Mapping, asked: Asked) -> errors.KubeError:
-    wait = headers.get("Retry-After") or (status.get("details") or {}).get("retryAfterSeconds")
+    wait = headers.get("Retry-After") or _details(status).get("retryAfterSeconds")
     try:
         seconds = float(wait or 1)
     except (TypeError, ValueError):  # an HTTP date, or nonsense

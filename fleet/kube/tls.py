@@ -81,12 +81,12 @@ def _load_client_certificate(context: ssl.SSLContext, endpoint: Endpoint) -> Non
         os.close(memory)
 
 
-def pool_class_for(endpoint: Endpoint) -> type[HTTPSConnectionPool]:
-    """A connection pool whose connections dial only addresses that this endpoint may have."""
-    host_is_loopback = addresses.names_loopback(urlsplit(endpoint.server).hostname or "")
+def pool_class_for(server: str, *, allow_loopback: bool) -> type[HTTPSConnectionPool]:
+    """A connection pool whose connections dial only addresses that this server may have."""
+    host_is_loopback = addresses.names_loopback(urlsplit(server).hostname or "")
 
     class Connection(_GuardedConnection):
-        allow_loopback = endpoint.allow_loopback or host_is_loopback
+        loopback_is_fine = allow_loopback or host_is_loopback
 
     class Pool(HTTPSConnectionPool):
         ConnectionCls = Connection
@@ -97,7 +97,7 @@ def pool_class_for(endpoint: Endpoint) -> type[HTTPSConnectionPool]:
 class _GuardedConnection(HTTPSConnection):
     """Resolves once, judges every answer, then dials exactly the addresses that were judged."""
 
-    allow_loopback = False
+    loopback_is_fine = False
 
     def _new_conn(self) -> socket.socket:
         name = self._dns_host
@@ -114,7 +114,7 @@ class _GuardedConnection(HTTPSConnection):
         if isinstance(found, OSError):
             raise NameResolutionError(name, self, found)  # type: ignore[arg-type]
         for address in found:
-            if why := addresses.refusal(address, allow_loopback=self.allow_loopback):
+            if why := addresses.refusal(address, allow_loopback=self.loopback_is_fine):
                 raise NewConnectionError(self, f"{name} may not be dialled: {why}")
         return found
 

@@ -22,7 +22,8 @@ from kubernetes.config.incluster_config import (
     InClusterConfigLoader,
 )
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from fleet.kube import errors, tls
 from fleet.kube.clock import CallPatience, Interruption, Patience, patience
@@ -74,7 +75,8 @@ class Wire:
         self._client.user_agent = "pilothouse"
         pools = self._client.rest_client.pool_manager
         pools.connection_pool_kw["ssl_context"] = tls.context_for(endpoint, configuration.ca_file)
-        pools.pool_classes_by_scheme = {"https": tls.pool_class_for(endpoint)}
+        guarded = tls.pool_class_for(configuration.host, allow_loopback=endpoint.allow_loopback)
+        pools.pool_classes_by_scheme = {"https": guarded}
 
     def json(self, request: Request, limits: Limits) -> dict[str, Any]:
         """The JSON object that answers the request. Raises KubeError."""
@@ -156,14 +158,14 @@ def explain(error: BaseException) -> str:
     text = str(getattr(error, "reason", None) or error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"the server's certificate is not trusted ({text.rsplit('failed: ', 1)[-1]})"
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+    if isinstance(error, NewConnectionError):  # a kind of time-out, to urllib3
+        return text.partition("): ")[2] or text
+    if isinstance(error, ConnectTimeoutError):
         return "no connection in time"
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+    if isinstance(error, TimeoutError | HTTPTimeoutError):
         return "no answer in time"
     if isinstance(error, SSLError | ApiException):
         return f"TLS failed ({' '.join(text.split())})"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return text.partition("): ")[2] or text
     return f"the connection broke ({' '.join(text.split())})"
 
 
@@ -182,6 +184,8 @@ def _configuration(endpoint: Endpoint) -> _Configuration:
     configuration.tls_server_name = endpoint.tls_server_name or None
     if endpoint.in_cluster:
         _configure_in_cluster(configuration)
+    elif not (endpoint.token.isascii() and endpoint.token.isprintable()):
+        raise errors.BadCredentials("the token is not printable ASCII text")
     elif endpoint.token:
         configuration.api_key["BearerToken"] = f"Bearer {endpoint.token}"
     return configuration
