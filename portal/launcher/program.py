@@ -19,6 +19,7 @@ from portal.launcher.proc import die_with_parent
 
 KEPT_LINES = 10
 PROBE_SECONDS = 0.1
+EXIT_POLL_SECONDS = 0.05
 CHUNK_BYTES = 65536
 
 
@@ -50,6 +51,7 @@ class Life:
         self.program, self.console, self.process = program, console, process
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._awaited = set(program.ready_lines)
+        self._buried = False
         self._output = asyncio.create_task(self._read_output())
 
     @classmethod
@@ -83,8 +85,9 @@ class Life:
 
     async def wait(self) -> int:
         """Wait for its end, kill what is left of its group; the return code."""
-        code = await self.process.wait()
+        code = await self._exit()
         self.kill()
+        self._buried = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._output), 1)
         return code
@@ -96,18 +99,26 @@ class Life:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(getattr(signal, self.program.stop_signal))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), self.program.grace_seconds)
-        self.kill()
+                await asyncio.wait_for(self._exit(), self.program.grace_seconds)
+            self.kill()
         await self.wait()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group."""
+        """SIGKILL to the whole group. Not twice: its number may be somebody else's by then."""
+        if self._buried:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def failure(self, sentence: str) -> LaunchError:
         """`sentence` with the last lines it wrote."""
         return LaunchError(sentence, lines=self.last_lines)
+
+    async def _exit(self) -> int:
+        # Not process.wait(): it also waits for whoever inherited the output (CPython gh-119710).
+        while self.process.returncode is None:
+            await asyncio.sleep(EXIT_POLL_SECONDS)
+        return self.process.returncode
 
     async def _is_ready(self) -> bool:
         if self._awaited:

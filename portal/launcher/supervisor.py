@@ -30,7 +30,7 @@ class Keeper:
         try:
             ready = await asyncio.wait_for(self.life.become_ready(), seconds)
         except TimeoutError:
-            raise self.life.failure(f"{name} was not ready within {seconds:.0f} s:") from None
+            raise self.life.failure(f"{name} was not ready within {seconds:g} s:") from None
         if not ready:
             ending = describe_ending(await self.life.wait())
             raise self.life.failure(f"{name} {ending} before it was ready:")
@@ -51,7 +51,7 @@ class Keeper:
             ending = describe_ending(await self.life.wait())
             if time.monotonic() - since > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
-            sentence = f"{self.program.name} {ending}; it starts again in {delay:.0f} s."
+            sentence = f"{self.program.name} {ending}; it starts again in {delay:g} s."
             self.console.say(self.life.failure(f"{sentence} Its last lines:").render())
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
