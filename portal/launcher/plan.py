@@ -106,9 +106,13 @@ class Plan:
             self._web(),
             self._worker("control", processes=2),
             self._worker("notify", processes=1),
-            self._python("dispatch", MANAGE, "dispatch", QUICK),
-            self._python("watch", MANAGE, "watch_clusters", QUICK),
+            self._python("dispatch", MANAGE, "dispatch", QUICK, ready_lines=self._logged("ready")),
+            self._python("watch", MANAGE, "watch_clusters", QUICK, ready_lines=("watching",)),
         ]
+
+    def _logged(self, line: str) -> tuple[str, ...]:
+        """A line to wait for, unless the person silenced such lines."""
+        return (line,) if self.environment.get("LOG_LEVEL", "INFO") in ("DEBUG", "INFO") else ()
 
     def _web(self) -> Program:
         address = ("-b", self.options.bind, "-p", str(self.options.port))
