@@ -6,6 +6,8 @@ import pytest
 
 from portal.base.models import Event
 
+pytest_plugins = ["tests.controlplane.fixtures"]
+
 
 @pytest.fixture
 def emitted(db: None) -> "Emitted":

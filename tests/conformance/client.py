@@ -1,4 +1,4 @@
-"""A small raw HTTP client for a Kubernetes API, so that no library stands between test and server."""
+"""A small raw HTTP client for a Kubernetes API, so no library hides what the server said."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 @dataclass(frozen=True)
 class Answer:
-    """Status code and parsed body (text where the body is not JSON) of one response."""
+    """One response: parsed body (text where it is not JSON) and the `Warning` header, if any."""
 
     status: int
     body: Any
+    warning: str = ""
 
     def __getitem__(self, key: str) -> Any:
         return self.body[key]
@@ -72,7 +73,7 @@ class Client:
         response = self._pool.request(
             method, _url(self.server, path, query), body=payload, headers=headers
         )
-        return Answer(response.status, _parsed(response.data))
+        return Answer(response.status, _parsed(response.data), response.headers.get("Warning", ""))
 
     def get(self, path: str, **query: Any) -> Answer:
         return self.request("GET", path, **query)
@@ -111,7 +112,7 @@ class Client:
         )
         try:
             if response.status != 200:
-                yield {"type": "HTTP", "status": response.status, "object": json.loads(response.data)}
+                yield {"type": f"HTTP {response.status}", "object": json.loads(response.data)}
                 return
             yield from _lines(response)
         finally:

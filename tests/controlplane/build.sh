@@ -12,7 +12,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 modules=$here/build
 cache=${PILOTHOUSE_CONTROLPLANE_CACHE:-$HOME/.cache/pilothouse/controlplane}
-hash=$(cat "$here/build.sh" "$modules"/*/go.mod "$modules"/*/go.sum | sha256sum | cut -c1-16)
+hash=$(cat "$modules"/*/go.mod "$modules"/*/go.sum | sha256sum | cut -c1-16)
 home=$cache/$hash
 
 publish() {

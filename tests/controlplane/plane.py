@@ -7,14 +7,15 @@ kubelets of its nodes are simulated by kwok. `build.sh` builds the binaries.
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import urllib3
 
 from tests.conformance.client import Client
 from tests.controlplane.components import ADMIN_TOKEN, VIEWER_TOKEN, Components
+from tests.controlplane.nodes import add_nodes, wait_until
 from tests.controlplane.processes import Child
 
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
@@ -96,32 +97,9 @@ class Plane:
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
-    def add_nodes(
-        self,
-        names: Iterable[str],
-        *,
-        cpu: str = "32",
-        memory: str = "256Gi",
-        gpus: int = 0,
-        labels: dict[str, str] | None = None,
-        taints: list[dict[str, str]] | None = None,
-        timeout_seconds: float = 30.0,
-    ) -> None:
-        """Registers nodes as a kubelet would and waits until pods can be scheduled on them."""
-        room = {"cpu": cpu, "memory": memory, "pods": "1000", "ephemeral-storage": "1Ti"}
-        room |= {"nvidia.com/gpu": str(gpus)} if gpus else {}
-        wanted = set(names)
-        for name in sorted(wanted):
-            node = _node(name, room, labels or {}, taints or [])
-            answer = self.client.post("/api/v1/nodes", node)
-            if answer.status != 201:
-                raise RuntimeError(f"node {name} refused: {answer.body}")
-        _wait("nodes ready", timeout_seconds, lambda: wanted <= self._ready_nodes())
-
-    def _ready_nodes(self) -> set[str]:
-        self._check()
-        nodes = self.client.get("/api/v1/nodes")["items"]
-        return {node["metadata"]["name"] for node in nodes if _is_ready(node)}
+    def add_nodes(self, names: Iterable[str], **description: Any) -> None:
+        """Registers nodes (see `nodes.add_nodes`) and waits until pods can run on them."""
+        add_nodes(self.client, names, **description)
 
     def _check(self) -> None:
         for child in self._children.values():
@@ -134,7 +112,7 @@ class Plane:
         child.start()
 
     def _wait_until_served(self, timeout_seconds: float) -> None:
-        """An older server on the port cannot pass: the client trusts this plane's authority only."""
+        """No older server on the port can pass: the client trusts this plane's authority only."""
 
         def served() -> bool:
             self._check()
@@ -143,7 +121,7 @@ class Plane:
             except urllib3.exceptions.HTTPError:
                 return False
 
-        _wait("kube-apiserver ready", timeout_seconds, served)
+        wait_until("kube-apiserver ready", served, timeout_seconds)
 
     def _wait_until_controlled(self, timeout_seconds: float) -> None:
         path = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -152,32 +130,4 @@ class Plane:
             self._check()
             return self.client.get(path).status == 200
 
-        _wait("controllers running", timeout_seconds, controlled)
-
-
-def _wait(what: str, timeout_seconds: float, happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout_seconds:.0f} s")
-        time.sleep(0.03)
-
-
-def _node(
-    name: str, room: dict[str, str], labels: dict[str, str], taints: list[dict[str, str]]
-) -> dict:
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"} | labels
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"taints": taints},
-        "status": {"capacity": room, "allocatable": room},
-    }
-
-
-def _is_ready(node: dict) -> bool:
-    conditions = node["status"].get("conditions", [])
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    taints = node["spec"].get("taints", [])
-    return ready and not any(t["key"].startswith("node.kubernetes.io/") for t in taints)
+        wait_until("controllers running", controlled, timeout_seconds)

@@ -1,0 +1,82 @@
+"""Scale, status and log: what each of them reads, writes and leaves alone."""
+
+from tests.conformance.cluster import Cluster, condition
+from tests.conformance.objects import deployment, pod, replica_set
+from tests.conformance.pins import Pins
+
+LIT = {"type": "Lit", "status": "True", "reason": "Test"}
+
+
+def test_the_scale_of_a_deployment(cluster: Cluster, pinned: Pins) -> None:
+    cluster.created(deployment(replicas=0, paused=True))
+    pinned(cluster.get("Deployment", "web", "scale"))
+    pinned(cluster.merge("Deployment", "web", {"spec": {"replicas": 2}}, "scale"))
+    assert cluster.get("Deployment", "web")["spec"]["replicas"] == 2
+    assert cluster.get("Deployment", "web")["metadata"]["generation"] == 2
+    pinned(cluster.merge("Deployment", "web", {"spec": {"replicas": -1}}, "scale"))
+
+
+def test_a_stale_scale_is_a_conflict(cluster: Cluster, pinned: Pins) -> None:
+    cluster.created(deployment(replicas=0))
+    scale = cluster.get("Deployment", "web", "scale").body
+    cluster.merge("Deployment", "web", {"spec": {"minReadySeconds": 1}})
+    path = cluster.path("Deployment", "web", "scale")
+    pinned(cluster.client.put(path, scale | {"spec": {"replicas": 1}}))
+    del scale["metadata"]["resourceVersion"]
+    answer = cluster.client.put(path, scale | {"spec": {"replicas": 1}})
+    assert (answer.status, answer["spec"]) == (200, {"replicas": 1})
+
+
+def test_status_and_spec_are_written_apart(cluster: Cluster) -> None:
+    cluster.created(replica_set(replicas=0))
+    cluster.eventually("observed", lambda: _observed(cluster))
+    both = {"spec": {"replicas": 4}, "status": {"conditions": [LIT]}}
+    path = cluster.path("ReplicaSet", "set")
+    status = cluster.client.merge_patch(f"{path}/status", both)
+    assert status["spec"]["replicas"] == 0
+    assert condition(status.body, "Lit")["reason"] == "Test"
+    assert status["metadata"]["generation"] == 1
+    spec = cluster.client.merge_patch(path, {"status": {"readyReplicas": 77}})
+    assert spec["status"].get("readyReplicas") != 77
+
+
+def test_a_status_that_contradicts_itself_is_refused(cluster: Cluster, pinned: Pins) -> None:
+    cluster.created(deployment(replicas=0, paused=True))
+    path = cluster.path("Deployment", "web", "status")
+    pinned(cluster.client.merge_patch(path, {"status": {"readyReplicas": 2, "replicas": 1}}))
+    pinned(cluster.client.merge_patch(path, {"status": {"replicas": -2}}))
+
+
+def test_a_pod_becomes_ready_when_its_status_says_so(cluster: Cluster, pinned: Pins) -> None:
+    cluster.created(pod("worker", manual=True))
+    cluster.eventually("scheduled", lambda: "nodeName" in cluster.get("Pod", "worker")["spec"])
+    pinned(cluster.get("Pod", "worker")["status"])
+    cluster.make_ready(1)
+    pinned(cluster.get("Pod", "worker")["status"])
+
+
+def test_logs(cluster: Cluster, pinned: Pins) -> None:
+    two = [{"name": name, "image": "registry.example/app:1"} for name in ("main", "side")]
+    cluster.created(pod("worker"))
+    cluster.created(pod("pair", containers=two))
+    cluster.created(pod("late", nodeSelector={"nowhere": "yes"}))
+    for name in ("worker", "pair"):
+        cluster.eventually("running", lambda name=name: _phase(cluster, name) == "Running")
+    answer = cluster.get("Pod", "worker", "log")
+    assert answer.status == 200
+    assert isinstance(answer.body, str)
+    assert cluster.get("Pod", "worker", "log", tailLines=1).body.count("\n") <= 1
+    assert cluster.get("Pod", "pair", "log", container="side").status == 200
+    pinned(cluster.get("Pod", "pair", "log"))
+    pinned(cluster.get("Pod", "worker", "log", container="none"))
+    pinned(cluster.get("Pod", "late", "log"))
+    pinned(cluster.get("Pod", "none", "log"))
+    pinned(cluster.get("Pod", "worker", "log", tailLines=-1))
+
+
+def _phase(cluster: Cluster, name: str) -> str:
+    return cluster.get("Pod", name)["status"].get("phase", "")
+
+
+def _observed(cluster: Cluster) -> bool:
+    return cluster.get("ReplicaSet", "set")["status"].get("observedGeneration") == 1
