@@ -47,6 +47,8 @@ class WatchCursor(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="cursors")
     kind = models.CharField(max_length=40)
     resource_version = models.CharField(max_length=40, blank=True)
+    # Shape of the stored projections; a watch resumes only from rows of today's shape.
+    projection_version = models.PositiveIntegerField(default=0, editable=False)
     state = models.CharField(max_length=12, choices=State, default=State.LISTING)
     detail = models.TextField(blank=True)
     listed_at = models.DateTimeField(null=True)

@@ -1,0 +1,311 @@
+"""Verbs on clusters: register, re-credential, remove, and the gateway with its circuit breaker.
+
+The breaker: five failed contacts in a row close the road for 30 s, so that work for one dead
+cluster fails at once instead of waiting for time-outs. The watcher's probe goes on and opens it
+again as soon as the cluster answers.
+"""
+
+import base64
+import json
+from dataclasses import asdict, fields
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from fleet import projections
+from fleet.connection_test import CheckResult, examine
+from fleet.inputs import allowed, confirmed, validated
+from fleet.kube import errors
+from fleet.kube.connect import (
+    Endpoint,
+    KubeconfigError,
+    credential_expires_at,
+    endpoint_from_kubeconfig,
+    gateway_for,
+)
+from fleet.kube.gateway import Gateway
+from fleet.models import Cluster
+from fleet.models.cluster import Connection
+from portal.base import audit, events
+from portal.base.models import User
+from portal.base.problems import Conflict, FieldProblem, Invalid
+
+BREAKER_FAILURES = 5
+BREAKER_SECONDS = 30
+# A success is written at most this often; freshness shows no finer than this.
+CONTACT_RESOLUTION_SECONDS = 2
+
+
+def register(
+    *,
+    name: str,
+    region: str = "",
+    provider: str,
+    environment: str,
+    kubeconfig: str | None = None,
+    endpoint: Endpoint | None = None,
+    actor: User | None,
+) -> Cluster:
+    """Stores a cluster and contacts it once; one that does not answer is stored all the same.
+
+    What the contact showed stands in `connection` and `connection_detail`. Raises Invalid for a
+    refused kubeconfig (with its pointer) or bad fields, Conflict for a taken name, NotAllowed.
+    """
+    allowed(actor, "fleet.add_cluster")
+    endpoint = _usable(_endpoint(kubeconfig, endpoint))
+    cluster = Cluster(name=name, region=region, provider=provider, environment=environment)
+    _carry(cluster, endpoint)
+    validated(cluster)
+    with events.transaction():
+        cluster.save(force_insert=True)
+        change = {"server": cluster.server, "region": region, "environment": environment}
+        audit.record(actor=actor, verb="cluster.register", target=cluster, change=change)
+        announce(cluster, actor)
+    check(cluster=cluster)
+    return cluster
+
+
+def update_credentials(*, cluster: Cluster, kubeconfig: str, actor: User | None) -> Cluster:
+    """Replaces address and credential, then contacts the cluster. Raises as `register` does."""
+    allowed(actor, "fleet.change_cluster")
+    endpoint = _usable(_endpoint(kubeconfig, None))
+    before = cluster.server
+    _carry(cluster, endpoint)
+    cluster.failures, cluster.closed_until = 0, None
+    with events.transaction():
+        if cluster.server != before:
+            cluster.cursors.all().delete()  # another server counts its versions differently
+        changed = ["server", "credentials", "credentials_expire_at", "failures", "closed_until"]
+        cluster.save(update_fields=changed)
+        change = {"server": [before, cluster.server]}
+        audit.record(actor=actor, verb="cluster.credentials", target=cluster, change=change)
+        announce(cluster, actor)
+    check(cluster=cluster)
+    return cluster
+
+
+def change(*, cluster: Cluster, actor: User | None, **entered: str) -> Cluster:
+    """Changes what people enter: `region`, `provider`, `environment`. Raises Invalid."""
+    allowed(actor, "fleet.change_cluster")
+    before = {name: getattr(cluster, name) for name in entered}
+    for name, value in entered.items():
+        setattr(cluster, name, value)
+    validated(cluster)
+    changed = {name: [old, entered[name]] for name, old in before.items() if old != entered[name]}
+    with events.transaction():
+        cluster.save(update_fields=list(changed))
+        audit.record(actor=actor, verb="cluster.change", target=cluster, change=changed)
+        announce(cluster, actor)
+    return cluster
+
+
+def remove(*, cluster: Cluster, actor: User | None, reason: str = "", confirm: str) -> None:
+    """Forgets a cluster; nothing in it is touched. `confirm` is its name, typed.
+
+    Raises Conflict while a service is placed on it.
+    """
+    allowed(actor, "fleet.delete_cluster")
+    confirmed(confirm, cluster.name)
+    with events.transaction():
+        placed = list(cluster.placements.values_list("service__name", flat=True))
+        if placed:
+            raise Conflict(f"Still placed here: {', '.join(placed)}", code="in_use")
+        audit.record(actor=actor, verb="cluster.remove", target=cluster, reason=reason)
+        topics, gone = ["fleet", cluster.topic], {"id": str(cluster.pk), "name": cluster.name}
+        events.emit(
+            topics=topics, kind="cluster.gone", object_id=cluster.pk, payload=gone, actor=actor
+        )
+        cluster.delete()
+
+
+def check(*, cluster: Cluster) -> list[CheckResult]:
+    """Tests the connection step by step and stores what it showed. Takes at most about 20 s."""
+    findings = examine(stored_endpoint(cluster))
+    record_contact(
+        cluster.pk,
+        findings.connection == Connection.CONNECTED,
+        findings.detail,
+        findings.latency_seconds,
+        connection=findings.connection,
+        version=findings.version,
+    )
+    cluster.refresh_from_db()
+    return findings.results
+
+
+class Resting(errors.Unavailable):
+    """The breaker is open: nobody asked the cluster, so this says nothing new about it."""
+
+
+def gateway(cluster: Cluster) -> Gateway:
+    """The way to a cluster. Raises Resting at once while the breaker keeps it closed."""
+    if cluster.closed_until and cluster.closed_until > timezone.now():
+        until = f"{cluster.closed_until:%H:%M:%S} UTC"
+        why = cluster.connection_detail or "it did not answer"
+        raise Resting(f"{cluster.name} is not tried again before {until}: {why}")
+    return gateway_for(stored_endpoint(cluster))
+
+
+def stored_endpoint(cluster: Cluster) -> Endpoint:
+    """Address and credential of a cluster, decrypted."""
+    known = {field.name for field in fields(Endpoint)}
+    stored = cluster.credentials or {}
+    return Endpoint(**{name: value for name, value in stored.items() if name in known})
+
+
+def record_contact(
+    cluster_id: object,
+    ok: bool,
+    detail: str = "",
+    latency_seconds: float | None = None,
+    *,
+    connection: str = "",
+    version: str = "",
+) -> None:
+    """Books one contact with the API server. Safe to call from anywhere, any number of times.
+
+    Events come only when the connection's state changes. A credential that is refused
+    (`connection="refused"`) is not a failure of the server: the breaker stays out of it.
+    """
+    state = connection or (Connection.CONNECTED if ok else Connection.UNREACHABLE)
+    answered = state != Connection.UNREACHABLE
+    values = _answered(latency_seconds, version) if answered else _failed()
+    rows = Cluster.objects.filter(pk=cluster_id)
+    with events.transaction():
+        news = rows.exclude(connection=state).update(connection=state)
+        if news or detail:  # a success does not take back what a connection test found missing
+            values["connection_detail"] = detail
+        due = rows if news or detail or not answered else rows.filter(_worth_writing())
+        due.update(**values)
+        if news and (cluster := rows.first()):
+            announce(cluster)
+
+
+def record_error(cluster_id: object, error: errors.KubeError) -> None:
+    """Books what a failed call says about the connection; a refusal is a contact too."""
+    if isinstance(error, errors.BudgetSpent | Resting):
+        return
+    if isinstance(error, errors.Unauthorized | errors.BadCredentials):
+        record_contact(cluster_id, False, error.message, connection=Connection.REFUSED)
+    elif isinstance(error, errors.Unavailable):
+        record_contact(cluster_id, False, error.message)
+    else:
+        record_contact(cluster_id, True)
+
+
+def announce(cluster: Cluster, actor: User | None = None) -> None:
+    """Emits `cluster.changed` with the cluster as every door shows it."""
+    events.emit(
+        topics=["fleet", cluster.topic],
+        kind="cluster.changed",
+        object_id=cluster.pk,
+        payload=projections.cluster_projection(cluster),
+        actor=actor,
+    )
+
+
+def _answered(latency_seconds: float | None, version: str) -> dict[str, object]:
+    values: dict[str, object] = {"failures": 0, "closed_until": None, "last_contact_at": Now()}
+    if latency_seconds is not None:
+        values["api_latency_seconds"] = latency_seconds
+    if version:
+        values["version"] = version
+    return values
+
+
+def _failed() -> dict[str, object]:
+    spent = Q(failures__gte=BREAKER_FAILURES - 1)
+    until = Now() + timedelta(seconds=BREAKER_SECONDS)
+    reopened = Case(
+        When(spent, then=until), default=Value(None), output_field=models.DateTimeField()
+    )
+    return {"failures": F("failures") + 1, "closed_until": reopened}
+
+
+def _worth_writing() -> Q:
+    """A success changes the row after failures, and else only to keep the freshness fresh."""
+    old = Now() - timedelta(seconds=CONTACT_RESOLUTION_SECONDS)
+    stale = Q(last_contact_at=None) | Q(last_contact_at__lt=old)
+    return stale | Q(failures__gt=0)
+
+
+def _endpoint(kubeconfig: str | None, endpoint: Endpoint | None) -> Endpoint:
+    if (kubeconfig is None) == (endpoint is None):
+        message = "Give either a kubeconfig or an endpoint"
+        raise Invalid.at("/kubeconfig", "required", message)
+    if endpoint is not None:
+        return _judged(endpoint)
+    loopback = settings.ALLOW_LOOPBACK_CLUSTERS
+    try:
+        return endpoint_from_kubeconfig(kubeconfig, allow_loopback=loopback)
+    except KubeconfigError as error:
+        raise _refused_kubeconfig(error) from None
+
+
+def _judged(endpoint: Endpoint) -> Endpoint:
+    """An endpoint given in parts passes the same rules as one in a kubeconfig."""
+    if endpoint.in_cluster:
+        return Endpoint(in_cluster=True)
+    loopback = settings.ALLOW_LOOPBACK_CLUSTERS
+    try:
+        return endpoint_from_kubeconfig(_as_kubeconfig(endpoint), allow_loopback=loopback)
+    except KubeconfigError as error:
+        key = error.pointer.rpartition("/")[2]
+        raise Invalid.at(f"/{_PARTS.get(key, 'endpoint')}", error.code, error.message) from None
+
+
+# Where the parts of an endpoint stand in a kubeconfig.
+_PARTS = {
+    "server": "server",
+    "certificate-authority-data": "ca_pem",
+    "tls-server-name": "tls_server_name",
+    "token": "token",
+    "client-certificate-data": "client_certificate_pem",
+    "client-key-data": "client_key_pem",
+    "user": "token",
+}
+
+
+def _as_kubeconfig(endpoint: Endpoint) -> str:
+    given: dict[str, str] = {}
+    for key, name in _PARTS.items():
+        value = getattr(endpoint, name)
+        if value and key != "user":
+            is_pem = name.endswith("_pem")
+            given[key] = base64.b64encode(value.encode()).decode() if is_pem else value
+    inside = ("token", "client-certificate-data", "client-key-data")
+    user = {key: value for key, value in given.items() if key in inside}
+    cluster = {key: value for key, value in given.items() if key not in inside}
+    return json.dumps(
+        {
+            "clusters": [{"name": "one", "cluster": cluster}],
+            "users": [{"name": "one", "user": user}],
+            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        }
+    )
+
+
+def _refused_kubeconfig(error: KubeconfigError) -> Invalid:
+    """The pointer leads into the document, below the field that carries it."""
+    problem = FieldProblem(f"/kubeconfig{error.pointer}", error.code, error.message)
+    where = error.pointer or "the document"
+    detail = f"The kubeconfig is refused at {where}: {error.message}"
+    return Invalid(detail, code="kubeconfig_refused", errors=[problem])
+
+
+def _usable(endpoint: Endpoint) -> Endpoint:
+    try:
+        gateway_for(endpoint)
+    except errors.BadCredentials as error:
+        raise Invalid.at("/endpoint", "bad_credentials", error.message) from None
+    return endpoint
+
+
+def _carry(cluster: Cluster, endpoint: Endpoint) -> None:
+    cluster.server = endpoint.server
+    cluster.credentials = asdict(endpoint)
+    cluster.credentials_expire_at = credential_expires_at(endpoint)
