@@ -40,7 +40,6 @@ if env.bool("PILOTHOUSE_TRUSTED_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
-    "daphne",
     "portal",
     "portal.base",
     "fleet",
