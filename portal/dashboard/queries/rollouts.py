@@ -1,0 +1,176 @@
+"""Rollouts as lists, and everything the page of one rollout shows."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from deploy.models import Attempt, Rollout
+from deploy.models.rollout import ACTIVE, PENDING, TERMINAL, State
+from deploy.projections import rollout_projection
+from portal.base import access
+from portal.base.models import AuditEntry, User
+
+FAILED_REASONS = ("CrashLoopBackOff", "Error", "OOMKilled", "Evicted", "CreateContainerConfigError")
+SORTS = {
+    "created": "created_at",
+    "service": "placement__service__name",
+    "cluster": "placement__cluster__name",
+    "state": "state",
+}
+_GROUPS = {"live": ACTIVE, "waiting": PENDING, "finished": TERMINAL}
+STATES = (
+    ("", "Any state"),
+    ("live", "Live"),
+    ("waiting", "Waiting"),
+    ("finished", "Finished"),
+    *State.choices,
+)
+
+
+def visible(user: User) -> QuerySet[Rollout]:
+    """Rollouts of the user's teams, with what a row of a list shows."""
+    rows = Rollout.objects.select_related(
+        "placement__service__team",
+        "placement__cluster",
+        "release",
+        "stable__release",
+        "created_by",
+    ).prefetch_related("steps", "intents__actor")
+    return access.visible(rows, user, team_path="placement__service__team")
+
+
+def filtered(rows: QuerySet[Rollout], wanted: dict[str, str]) -> QuerySet[Rollout]:
+    """Keeps what the filter form asks for: q, state, service, cluster."""
+    if state := wanted.get("state"):
+        rows = rows.filter(state__in=_GROUPS.get(state, (state,)))
+    if service := wanted.get("service"):
+        rows = rows.filter(placement__service__name=service)
+    if cluster := wanted.get("cluster"):
+        rows = rows.filter(placement__cluster__name=cluster)
+    if text := wanted.get("q"):
+        rows = rows.filter(
+            Q(release__version__icontains=text)
+            | Q(placement__service__name__icontains=text)
+            | Q(placement__cluster__name__icontains=text)
+            | Q(created_by__username__icontains=text)
+        )
+    return rows
+
+
+def projected(rows: Iterable[Rollout]) -> list[dict[str, Any]]:
+    """Rows as every door shows them."""
+    return [rollout_projection(row) for row in rows]
+
+
+def pod_tiles(pods: Iterable[dict[str, Any]], new_hashes: Iterable[str]) -> list[dict[str, Any]]:
+    """Pods as tiles, old ones first: `{name, uid, new, leaving, tone, word, why, ...}`."""
+    hashes = set(new_hashes)
+    tiles = [_tile(pod, pod.get("template_hash") in hashes) for pod in pods]
+    return sorted(tiles, key=lambda tile: (tile["new"], tile["name"]))
+
+
+def _tile(pod: dict[str, Any], new: bool) -> dict[str, Any]:
+    tone, word = _pod_state(pod)
+    age = "new" if new else "old"
+    why = ", ".join(filter(None, (pod.get("reason"), pod.get("message"))))
+    told = f"{pod['name']}: {age}, {word}{f', {why}' if why and why != word else ''}"
+    restarts = pod.get("restarts") or 0
+    if restarts:
+        told += f", {restarts} restart{'s' if restarts > 1 else ''}"
+    leaving = bool(pod.get("deleting"))
+    return {**pod, "new": new, "leaving": leaving, "tone": tone, "word": word, "told": told}
+
+
+def _pod_state(pod: dict[str, Any]) -> tuple[str, str]:
+    reason = pod.get("reason") or ""
+    if pod.get("deleting"):
+        return "idle", "stopping"
+    if pod.get("phase") == "Failed" or reason in FAILED_REASONS or "Image" in reason:
+        return "bad", "failed"
+    if pod.get("ready"):
+        return "good", "ready"
+    return "warn", "unschedulable" if reason == "Unschedulable" else "not ready"
+
+
+def shares(projection: dict[str, Any], tiles: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """How the ready pods are split between old and new: counts and percentages of the whole."""
+    ready = [tile for tile in tiles if tile["tone"] == "good"]
+    new = sum(tile["new"] for tile in ready)
+    old = len(ready) - new
+    if not ready:
+        return None
+    percent = round(100 * new / len(ready))
+    before, after = projection["from_release"], projection["release"]
+    return {
+        "old": old,
+        "new": new,
+        "old_percent": 100 - percent,
+        "new_percent": percent,
+        "old_middle": (100 - percent) / 2,
+        "new_middle": 100 - percent / 2,
+        "old_version": before["version"] if before else "before",
+        "new_version": after["version"],
+    }
+
+
+def record(rollout: Rollout, limit: int = 40) -> list[dict[str, Any]]:
+    """What people and the engine did, newest first: `{at, who, what, detail, tone}`."""
+    audit = AuditEntry.objects.filter(
+        object_type="deploy.rollout", object_id=str(rollout.pk)
+    ).order_by("-at")[:limit]
+    attempts = rollout.attempts.order_by("-at")[:limit]
+    lines = [*map(_audit_line, audit), *map(_attempt_line, attempts)]
+    return sorted(lines, key=lambda line: line["at"], reverse=True)[:limit]
+
+
+def _audit_line(entry: AuditEntry) -> dict[str, Any]:
+    detail = entry.reason or ", ".join(f"{k}: {_change(v)}" for k, v in entry.change.items())
+    what = entry.verb.removeprefix("rollout.").replace("_", " ")
+    return {"at": entry.at, "who": entry.actor, "what": what, "detail": detail, "tone": "idle"}
+
+
+def _change(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 2:
+        return f"{value[0]} → {value[1]}"
+    return str(value)
+
+
+def _attempt_line(attempt: Attempt) -> dict[str, Any]:
+    tone = {"ok": "good", "retry": "warn"}.get(attempt.outcome, "bad")
+    what = f"{attempt.action.replace('_', ' ')}: {attempt.get_outcome_display().lower()}"
+    return {
+        "at": attempt.at,
+        "who": "pilothouse",
+        "what": what,
+        "detail": attempt.detail,
+        "tone": tone,
+    }
+
+
+def evidence(projection_steps: Iterable[Any]) -> list[dict[str, Any]]:
+    """Findings of all steps, each with the tone of its verdict."""
+    tones = {"passed": "good", "warning": "warn", "inconclusive": "warn", "failed": "bad"}
+    return [
+        {**finding, "step": step.title, "tone": tones.get(finding.get("verdict", ""), "idle")}
+        for step in projection_steps
+        for finding in step.evidence
+    ]
+
+
+def last_by_placement(placement_ids: Iterable[UUID], **conditions: Any) -> dict[UUID, Rollout]:
+    """The newest rollout of each placement that meets the conditions; one query."""
+    rows = (
+        Rollout.objects.filter(placement_id__in=list(placement_ids), **conditions)
+        .select_related("release", "stable__release", "placement__cluster", "created_by")
+        .order_by("placement_id", "-created_at")
+        .distinct("placement_id")
+    )
+    return {row.placement_id: row for row in rows}
+
+
+def newest_ids() -> QuerySet:
+    """Ids of the newest rollout of every placement."""
+    newest = Rollout.objects.order_by("placement_id", "-created_at").distinct("placement_id")
+    return newest.values("id")
