@@ -1,0 +1,201 @@
+"""The scheduler: finds a node for every pod, or says why there is none.
+
+Source: pkg/scheduler/framework/plugins (NodeResourcesFit, TaintToleration, NodeAffinity,
+NodeUnschedulable) and pkg/scheduler/framework/types.go (`FitError`).
+"""
+
+from collections import Counter
+from fractions import Fraction
+
+from . import quantities
+from .api import Options
+from .controllers.base import Controller, Key
+from .selectors import match_expression
+from .store import Change, Object, name_of
+from .subresources import bind
+
+Amounts = dict[str, Fraction]
+WRITES = Options(manager="kube-scheduler")
+STATUS_WRITES = Options(manager="kube-scheduler", subresource="status")
+NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
+UNTOLERATED = "node(s) had untolerated taint(s)"
+UNSCHEDULABLE = "node(s) were unschedulable"
+
+
+class Scheduler(Controller):
+    component = "default-scheduler"
+    watches = ("pods", "nodes")
+
+    def __init__(self, cluster: "object") -> None:
+        self._used: dict[str, Counter[str]] = {}
+        self._counted: dict[str, tuple[str, Amounts]] = {}  # pod uid -> (node, what it takes)
+        self._waiting: set[Key] = set()
+        super().__init__(cluster)  # type: ignore[arg-type]
+
+    def observe(self, change: Change) -> None:
+        obj = change.record.obj
+        if change.storage == "nodes":
+            self._retry_waiting()
+            return
+        self._count(obj, gone=change.type == "DELETED" or is_finished(obj))
+        if change.type == "DELETED":
+            self._waiting.discard(name_of(obj))
+        elif change.type == "ADDED" and not obj["spec"].get("nodeName"):
+            self.enqueue(name_of(obj))
+
+    def _count(self, pod: Object, *, gone: bool) -> None:
+        uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName", "")
+        counted = self._counted.get(uid)
+        if counted and gone:
+            del self._counted[uid]
+            self._used[counted[0]].subtract(counted[1])
+            self._retry_waiting()
+        elif node and not counted and not gone:
+            amounts = requests_of(pod)
+            self._counted[uid] = (node, amounts)
+            self._used.setdefault(node, Counter()).update(amounts)
+
+    def _retry_waiting(self) -> None:
+        for key in self._waiting:
+            self.enqueue(key)
+
+    def sync(self, key: Key) -> None:
+        pod = self.store.get("pods", *key)
+        if pod is None or pod["spec"].get("nodeName") or "deletionTimestamp" in pod["metadata"]:
+            self._waiting.discard(key)
+            return
+        if pod["spec"].get("schedulerName") != self.component or pod["spec"].get("schedulingGates"):
+            return
+        nodes = list(self.store.objects("nodes"))
+        wanted = requests_of(pod)
+        reasons = {node["metadata"]["name"]: self._misfits(pod, wanted, node) for node in nodes}
+        fitting = [node for node in nodes if not reasons[node["metadata"]["name"]]]
+        if fitting:
+            self._waiting.discard(key)
+            self._bind(pod, max(fitting, key=lambda node: self._score(node, wanted)))
+        else:
+            self._waiting.add(key)
+            self._refuse(pod, list(reasons.values()))
+
+    def _misfits(self, pod: Object, wanted: Amounts, node: Object) -> list[str]:
+        """Why a pod cannot run on a node: the first failing plug-in's reasons."""
+        spec, tolerations = node["spec"], pod["spec"].get("tolerations", [])
+        if spec.get("unschedulable"):
+            return [UNSCHEDULABLE]
+        if any(not tolerates(tolerations, taint) for taint in spec.get("taints", ())):
+            return [UNTOLERATED]
+        if not matches_node(pod, node):
+            return [NO_MATCH]
+        return self._lacking(wanted, node)
+
+    def _lacking(self, wanted: Amounts, node: Object) -> list[str]:
+        allocatable = node.get("status", {}).get("allocatable", {})
+        used = self._used.get(node["metadata"]["name"], Counter())
+        lacking: list[str] = []
+        for name, amount in wanted.items():
+            free = quantities.parse(allocatable.get(name, 0)) - used[name]
+            if amount > free:
+                lacking.append("Too many pods" if name == "pods" else f"Insufficient {name}")
+        return lacking
+
+    def _score(self, node: Object, wanted: Amounts) -> tuple[Fraction, int]:
+        """Least allocated first; GPU nodes are kept for pods that ask for GPUs."""
+        allocatable = node.get("status", {}).get("allocatable", {})
+        used = self._used.get(node["metadata"]["name"], Counter())
+        free = [
+            1 - Fraction(used[name]) / total
+            for name in ("cpu", "memory", "pods")
+            if (total := quantities.parse(allocatable.get(name, 0)))
+        ]
+        special = sum("/" in name for name in allocatable.keys() - wanted.keys())
+        return Fraction(-special * 10) + sum(free, Fraction(0)), -used["pods"]
+
+    def _bind(self, pod: Object, node: Object) -> None:
+        namespace, name = name_of(pod)
+        target = node["metadata"]["name"]
+        bind(self.api, namespace, name, {"target": {"name": target}}, WRITES)
+        message = f"Successfully assigned {namespace}/{name} to {target}"
+        self.record(pod, "Normal", "Scheduled", message)
+
+    def _refuse(self, pod: Object, reasons: list[list[str]]) -> None:
+        message = refusal(reasons)
+        conditions = pod["status"].get("conditions", [])
+        current = next((c for c in conditions if c["type"] == "PodScheduled"), {})
+        if current.get("message") != message:
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                         "message": message, "lastProbeTime": None,
+                         "lastTransitionTime": current.get("lastTransitionTime",
+                                                           self.clock.stamp())}
+            others = [c for c in conditions if c["type"] != "PodScheduled"]
+            status = {**pod["status"], "conditions": [*others, condition]}
+            changed = {**pod, "metadata": dict(pod["metadata"]), "status": status}
+            self.api.write(self.api.resource("pods"), pod, changed, STATUS_WRITES)
+            self.record(pod, "Warning", "FailedScheduling", message)
+
+
+def refusal(reasons: list[list[str]]) -> str:
+    """`0/3 nodes are available: 1 …, 2 …. preemption: …`, as upstream counts and sorts it."""
+    total = len(reasons)
+    if not total:
+        return "no nodes available to schedule pods"
+    found = Counter(reason for node in reasons for reason in node)
+    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in found.items()))
+    hopeless = sum(
+        any(r in (NO_MATCH, UNTOLERATED, UNSCHEDULABLE) for r in node) for node in reasons
+    )
+    outcomes = Counter({"Preemption is not helpful for scheduling": hopeless,
+                        "No preemption victims found for incoming pod": total - hopeless})
+    preemption = ", ".join(
+        sorted(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
+    )
+    return (f"0/{total} nodes are available: {listed}. no new claims to deallocate, preemption: "
+            f"0/{total} nodes are available: {preemption}.")
+
+
+def requests_of(pod: Object) -> Amounts:
+    """What a pod takes from its node: its containers' requests, and one pod slot."""
+    amounts: Amounts = {"pods": Fraction(1)}
+    for container in pod["spec"]["containers"]:
+        for name, amount in container.get("resources", {}).get("requests", {}).items():
+            amounts[name] = amounts.get(name, Fraction(0)) + quantities.parse(amount)
+    for container in pod["spec"].get("initContainers", ()):
+        for name, amount in container.get("resources", {}).get("requests", {}).items():
+            amounts[name] = max(amounts.get(name, Fraction(0)), quantities.parse(amount))
+    return amounts
+
+
+def is_finished(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def tolerates(tolerations: list[Object], taint: Object) -> bool:
+    """Whether a taint keeps nobody away, or one of the tolerations covers it."""
+    if taint["effect"] == "PreferNoSchedule":
+        return True
+    return any(_covers(toleration, taint) for toleration in tolerations)
+
+
+def _covers(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    same_key = toleration.get("key") == taint["key"]
+    return same_key and toleration.get("value", "") == taint.get("value", "")
+
+
+def matches_node(pod: Object, node: Object) -> bool:
+    """nodeSelector and required node affinity."""
+    labels = node["metadata"].get("labels", {})
+    if not pod["spec"].get("nodeSelector", {}).items() <= labels.items():
+        return False
+    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required is None:
+        return True
+    fields = {"metadata.name": node["metadata"]["name"]}
+    return any(
+        all(match_expression(e)(labels) for e in term.get("matchExpressions", ()))
+        and all(match_expression(e)(fields) for e in term.get("matchFields", ()))
+        for term in required["nodeSelectorTerms"]
+    )

@@ -1,0 +1,388 @@
+"""The HTTPS door of one cluster: paths, parameters and media types of the Kubernetes API.
+
+Source: k8s.io/apiserver/pkg/endpoints.
+"""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from . import conversion, deletion, discovery, errors, listing, subresources, tables
+from .api import Api, Options
+from .listing import Lister, Query
+from .logs import LogBook, LogQuery
+from .resources import ANSWER_ONLY, Resource
+from .routes import Target, parse_path
+from .store import Object, Record, dumps
+from .watching import Watch, WatchOptions
+
+MAX_BODY_BYTES = 3 * 1024 * 1024
+PATCH_STYLES = {
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
+}
+_OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+_READ_METHODS = {"GET", "HEAD"}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """Translates HTTP into calls of one cluster's `Api`."""
+
+    def __init__(self, api: Api, logs: LogBook, token: str, readonly_token: str) -> None:
+        self.api, self.logs = api, logs
+        self.lister = Lister(api)
+        self._tokens = {token: "system:admin", readonly_token: "system:viewer"}
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._guarded)
+        return app
+
+    async def _guarded(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._dispatch(request, self._authenticate(request))
+        except errors.StatusError as error:
+            return _json(error.status, error.code)
+
+    def _authenticate(self, request: web.Request) -> str:
+        """The user's name; raises StatusError 401 for a token nobody issued."""
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if not given:
+            return "system:anonymous"
+        for token, user in self._tokens.items():
+            if scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode()):
+                return user
+        raise errors.StatusError(401, "Unauthorized", "Unauthorized")
+
+    async def _dispatch(self, request: web.Request, user: str) -> web.StreamResponse:
+        path = request.path.rstrip("/") or "/"
+        if path.startswith(_OPEN_PATHS):
+            return _json(discovery.VERSION) if path == "/version" else web.Response(text="ok")
+        target = parse_path(path, self.api.resources)
+        if target is None:
+            if user == "system:anonymous":
+                raise errors.forbidden("", "", "", f'User "{user}" cannot get path "{path}"')
+            return _discover(request, self.api, path)
+        self._authorize(request, user, target)
+        return await self._serve(request, target, user)
+
+    def _authorize(self, request: web.Request, user: str, target: Target) -> None:
+        may = user == "system:admin" or (
+            user == "system:viewer"
+            and (request.method in _READ_METHODS or target.resource.plural in ANSWER_ONLY)
+        )
+        if may:
+            return
+        resource = target.resource
+        what = f"{resource.plural}/{target.subresource}".rstrip("/")
+        where = f' in the namespace "{target.namespace}"' if target.namespace else (
+            " at the cluster scope"
+        )
+        verb = _verb(request, target)
+        why = (f'User "{user}" cannot {verb} resource "{what}" in API group '
+               f'"{resource.group}"{where}')
+        raise errors.forbidden(resource.group, resource.plural, target.name, why)
+
+    async def _serve(self, request: web.Request, target: Target, user: str) -> web.StreamResponse:
+        if target.resource.plural in ANSWER_ONLY and not target.name:
+            body = await _body(request)
+            read_only = user != "system:admin"
+            return _json(subresources.review(target.resource, body, user, read_only), 201)
+        method: Handler | None = {
+            "GET": self._get,
+            "HEAD": self._get,
+            "POST": self._post,
+            "PUT": self._put,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }.get(request.method)
+        if method is None:
+            raise errors.method_not_supported("", target.resource.plural, request.method)
+        request["target"] = target
+        return await method(request)
+
+    # GET
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        target: Target = request["target"]
+        resource = target.resource
+        if target.subresource == "log":
+            return await self._log(request, target)
+        if not target.name or request.query.get("watch") in ("true", "1"):
+            query = _query(request, target)
+            if request.query.get("watch") in ("true", "1"):
+                return await self._watch(request, resource, query)
+            return self._list(request, resource, query)
+        obj = self.api.get(resource, target.namespace, target.name)
+        if target.subresource == "scale":
+            return _json(subresources.scale_of(obj))
+        return self._answer(request, resource, obj)
+
+    def _list(self, request: web.Request, resource: Resource, query: Query) -> web.Response:
+        page = self.lister.page(resource, query)
+        shape = _shape(request)
+        if shape == "Table":
+            include = request.query.get("includeObject", "Metadata")
+            rows = [self._row(resource, record.obj, include) for record in page.records]
+            return _json(tables.table(resource, rows, page.meta))
+        if shape == "PartialObjectMetadataList":
+            items = [tables.partial(record.obj) for record in page.records]
+            return _json({"kind": shape, "apiVersion": "meta.k8s.io/v1", "metadata": page.meta,
+                          "items": items})
+        return _raw(listing.list_json(resource, page))
+
+    def _row(self, resource: Resource, obj: Object, include: str) -> Object:
+        return tables.row(resource, obj, self.api.clock.now(), include)
+
+    async def _watch(
+        self, request: web.Request, resource: Resource, query: Query
+    ) -> web.StreamResponse:
+        watch = Watch(self.api, resource, query, _watch_options(request),
+                      self._encoder(request, resource))
+        response = web.StreamResponse()
+        response.content_type = "application/json"
+        await response.prepare(request)
+        async for lines in watch.lines():
+            await response.write(lines)
+        return response
+
+    def _encoder(self, request: web.Request, resource: Resource) -> Callable[[Record], bytes] | None:
+        shape = _shape(request)
+        if shape == "Table":
+            include = request.query.get("includeObject", "Metadata")
+            return lambda record: dumps(
+                tables.table(resource, [self._row(resource, record.obj, include)],
+                             {"resourceVersion": record.obj["metadata"]["resourceVersion"]})
+            )
+        if shape.startswith("PartialObjectMetadata"):
+            return lambda record: dumps(tables.partial(record.obj))
+        return None
+
+    async def _log(self, request: web.Request, target: Target) -> web.StreamResponse:
+        pod = self.api.get(target.resource, target.namespace, target.name)
+        query = LogQuery.from_parameters(request.query)
+        text = self.logs.read(pod, query)
+        if not query.follow:
+            return web.Response(text=text)
+        response = web.StreamResponse()
+        response.content_type = "text/plain"
+        await response.prepare(request)
+        await response.write(text.encode())
+        async for line in self.logs.follow(pod, query):
+            await response.write(line.encode())
+        return response
+
+    # Writing
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        target: Target = request["target"]
+        body, options = await _body(request), _options(request, target)
+        if target.subresource == "binding":
+            answer = subresources.bind(self.api, target.namespace, target.name, body, options)
+            return _json(answer, 201)
+        if target.subresource == "eviction":
+            answer = subresources.evict(self.api, target.namespace, target.name, body, options)
+            return _json(answer, 201)
+        if target.name:
+            raise errors.method_not_supported(target.resource.group, target.resource.plural, "POST")
+        obj = self.api.create(target.resource, target.namespace, body, options)
+        return self._answer(request, target.resource, obj, 201, options)
+
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        target: Target = request["target"]
+        body, options = await _body(request), _options(request, target)
+        where = target.resource, target.namespace, target.name
+        if target.subresource == "scale":
+            return _json(subresources.write_scale(self.api, *where, body, "", options))
+        if target.subresource == "finalize":
+            return _json(subresources.finalize_namespace(self.api, target.name, body, options))
+        obj = self.api.update(*where, body, options)
+        return self._answer(request, target.resource, obj, 200, options)
+
+    async def _patch(self, request: web.Request) -> web.StreamResponse:
+        target: Target = request["target"]
+        style = PATCH_STYLES.get(request.content_type)
+        if style is None:
+            raise errors.unsupported_media_type(request.content_type, list(PATCH_STYLES))
+        body, options = await _body(request), _options(request, target)
+        where = target.resource, target.namespace, target.name
+        if target.subresource == "scale":
+            return _json(subresources.write_scale(self.api, *where, body, style, options))
+        if style != "apply":
+            obj = self.api.patch(*where, style, body, options)
+            return self._answer(request, target.resource, obj, 200, options)
+        if not request.query.get("fieldManager"):
+            problem = errors.required("fieldManager", "is required for apply patch")
+            raise errors.invalid("meta.k8s.io", "PatchOptions", "", [problem])
+        obj, created = self.api.apply(*where, body, options)
+        return self._answer(request, target.resource, obj, 201 if created else 200, options)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        target: Target = request["target"]
+        body = await _body(request) if request.body_exists else {}
+        options = deletion.DeleteOptions.from_body({**body, **_delete_parameters(request)})
+        if target.name:
+            answer = deletion.delete(self.api, target.resource, target.namespace, target.name,
+                                     options)
+            return _json(conversion.to_served(answer, target.resource)
+                         if answer["kind"] == target.resource.kind else answer)
+        page = self.lister.page(target.resource, _query(request, target))
+        for record in page.records:
+            meta = record.obj["metadata"]
+            deletion.delete(self.api, target.resource, meta.get("namespace", ""), meta["name"],
+                            options)
+        return _raw(listing.list_json(target.resource, page))
+
+    def _answer(
+        self, request: web.Request, resource: Resource, obj: Object, code: int = 200,
+        options: Options | None = None,
+    ) -> web.Response:
+        served = conversion.to_served(obj, resource)
+        shape = _shape(request)
+        if shape == "Table":
+            include = request.query.get("includeObject", "Metadata")
+            meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            served = tables.table(resource, [self._row(resource, obj, include)], meta)
+        elif shape == "PartialObjectMetadata":
+            served = tables.partial(served)
+        response = _json(served, code)
+        for warning in options.warnings if options else ():
+            response.headers.add("Warning", f"299 - {json.dumps(warning)}")
+        return response
+
+
+def _discover(request: web.Request, api: Api, path: str) -> web.Response:
+    resources, parts = api.resources, path.strip("/").split("/")
+    wants_all = "as=APIGroupDiscoveryList" in request.headers.get("Accept", "")
+    if path in ("/api", "/apis") and wants_all and "v=v2" in request.headers["Accept"]:
+        response = _json(discovery.aggregated(resources, core=path == "/api"))
+        response.content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        return response
+    if path == "/api":
+        return _json(discovery.api_versions(request.host))
+    if path == "/apis":
+        return _json(discovery.group_list(resources))
+    if path == "/openapi/v2":
+        return _json(discovery.openapi_v2(resources))
+    if path == "/openapi/v3":
+        return _json(discovery.openapi_index(resources))
+    if path.startswith("/openapi/v3/"):
+        return _json(discovery.openapi_document(resources, path.removeprefix("/openapi/v3/")))
+    if parts[0] == "api" and len(parts) == 2:
+        return _json(discovery.resource_list(resources, "", parts[1]))
+    if parts[0] == "apis" and len(parts) == 2:
+        return _json(discovery.group(resources, parts[1]))
+    if parts[0] == "apis" and len(parts) == 3:
+        return _json(discovery.resource_list(resources, parts[1], parts[2]))
+    raise errors.page_not_found()
+
+
+def _verb(request: web.Request, target: Target) -> str:
+    if request.method in _READ_METHODS:
+        if request.query.get("watch") in ("true", "1"):
+            return "watch"
+        return "get" if target.name else "list"
+    verb = {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(request.method, "delete")
+    return verb if target.name or verb != "delete" else "deletecollection"
+
+
+def _shape(request: web.Request) -> str:
+    """What form the client wants: Table, PartialObjectMetadata(List), or "" for plain JSON."""
+    for choice in request.headers.get("Accept", "").split(","):
+        parameters = [part.strip() for part in choice.split(";")]
+        if parameters[0] not in ("application/json", "*/*"):
+            continue
+        kind = next((p[3:] for p in parameters if p.startswith("as=")), "")
+        if not kind or "v=v1" in parameters:
+            return kind
+    return ""
+
+
+async def _body(request: web.Request) -> Any:
+    media = request.content_type
+    if media.endswith("protobuf") or media.endswith("cbor"):
+        raise errors.unsupported_media_type(media, ["application/json", "application/yaml"])
+    raw = await request.read()
+    if not raw:
+        return {}
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        if not media.endswith("yaml"):
+            text = f"couldn't get version/kind; json parse error: {error}"
+            raise errors.bad_request(text) from None
+    try:
+        return yaml.load(raw, yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise errors.bad_request(f"error decoding YAML: {error}") from None
+
+
+def _options(request: web.Request, target: Target) -> Options:
+    query = request.query
+    dry_run = query.getall("dryRun", [])
+    if any(value != "All" for value in dry_run):
+        problem = errors.not_supported("dryRun", dry_run[0], ["All"])
+        raise errors.invalid("meta.k8s.io", "PatchOptions", "", [problem])
+    agent = request.headers.get("User-Agent", "unknown").partition("/")[0]
+    return Options(
+        manager=query.get("fieldManager") or agent or "unknown",
+        dry_run=bool(dry_run),
+        validation=query.get("fieldValidation") or "Warn",
+        force=query.get("force") in ("true", "1"),
+        subresource=target.subresource,
+    )
+
+
+def _query(request: web.Request, target: Target) -> Query:
+    query = request.query
+    limit = query.get("limit", "0")
+    return Query(
+        namespace=target.namespace,
+        name=target.name,
+        label_selector=query.get("labelSelector", ""),
+        field_selector=query.get("fieldSelector", ""),
+        limit=int(limit) if limit.isdigit() else 0,
+        continue_token=query.get("continue", ""),
+    )
+
+
+def _watch_options(request: web.Request) -> WatchOptions:
+    query = request.query
+    revision = query.get("resourceVersion", "")
+    if revision and not revision.isdigit():
+        problem = errors.invalid_value("resourceVersion", revision, "must be an unsigned integer")
+        raise errors.invalid("meta.k8s.io", "ListOptions", "", [problem])
+    initial = query.get("sendInitialEvents")
+    return WatchOptions(
+        revision=revision,
+        bookmarks=query.get("allowWatchBookmarks") in ("true", "1"),
+        send_initial_events=None if initial is None else initial in ("true", "1"),
+        timeout_seconds=float(query.get("timeoutSeconds") or 0),
+    )
+
+
+def _delete_parameters(request: web.Request) -> dict[str, Any]:
+    query = request.query
+    found: dict[str, Any] = {}
+    if query.get("gracePeriodSeconds"):
+        found["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+    if query.get("propagationPolicy"):
+        found["propagationPolicy"] = query["propagationPolicy"]
+    if query.get("dryRun"):
+        found["dryRun"] = [query["dryRun"]]
+    return found
+
+
+def _raw(body: bytes, code: int = 200) -> web.Response:
+    return web.Response(body=body, status=code, content_type="application/json")
+
+
+def _json(value: Any, code: int = 200) -> web.Response:
+    return _raw(dumps(value), code)
