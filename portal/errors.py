@@ -74,4 +74,10 @@ def _answer(request: HttpRequest, failure: Failure) -> HttpResponse:
         body = document(status=failure.status, code=failure.code, detail=failure.title)
         return JsonResponse(body, status=failure.status, content_type=CONTENT_TYPE)
     context = {"failure": failure, "request_id": requests.current().request_id}
-    return render(request, "errors/error.html", context, status=failure.status)
+    return render(request, _template(request, failure), context, status=failure.status)
+
+
+def _template(request: HttpRequest, failure: Failure) -> str:
+    """With the navigation for who is signed in; without any query where things may be broken."""
+    user = getattr(request, "user", None) if failure in (FORBIDDEN, NOT_FOUND, CSRF) else None
+    return "errors/error.html" if user and user.is_authenticated else "errors/plain.html"

@@ -1,11 +1,12 @@
 """Base classes of the REST views: strict parameters, team scoping, ETags, idempotent POSTs."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
-from rest_framework import mixins
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
@@ -15,7 +16,6 @@ from rest_framework.viewsets import GenericViewSet
 
 from portal.base import access
 from portal.base.models import Role, Team
-from portal.base.problems import Invalid
 from portal.base.rest import etags, idempotency
 from portal.base.rest.ordering import StrictOrdering
 from portal.base.rest.throttling import PrincipalThrottle
@@ -48,7 +48,7 @@ class StrictView:
             raise ValidationError({name: [detail] for name in sorted(unknown)})
 
 
-class ApiViewSet(StrictView, mixins.ListModelMixin, GenericViewSet):
+class ApiViewSet(StrictView, GenericViewSet):
     """Lists and single objects of one model, scoped to the teams of who asks.
 
     `team_path` leads from the model to its team; empty means everybody signed in sees all.
@@ -79,6 +79,11 @@ class ApiViewSet(StrictView, mixins.ListModelMixin, GenericViewSet):
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
         return super().filter_queryset(queryset) if self.action == "list" else queryset
 
+    def list(self, request: Request) -> Response:
+        """One page: `{count, next, previous, results}`."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.representations(page))
+
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One object, with its ETag; 304 when If-None-Match names it."""
         row = self.get_object()
@@ -96,6 +101,10 @@ class ApiViewSet(StrictView, mixins.ListModelMixin, GenericViewSet):
         address = self.reverse_action("detail", kwargs={"pk": row.pk})
         return self.answer(row, status=201, Location=address)
 
+    def representations(self, rows: list[Model]) -> list[dict[str, Any]]:
+        """What a list shows of each; may be less than what `representation` shows."""
+        return self.serializer_class(rows, many=True, context=self.get_serializer_context()).data
+
     def representation(self, row: Model) -> dict[str, Any]:
         """What a client gets to see of one object."""
         return self.serializer_class(row, context=self.get_serializer_context()).data
@@ -109,9 +118,9 @@ class ApiViewSet(StrictView, mixins.ListModelMixin, GenericViewSet):
 
     def locked(self) -> Model:
         """The object of the address, locked until the surrounding transaction ends."""
-        rows = self.filter_queryset(self.get_queryset()).select_for_update(of=("self",))
-        row = rows.filter(pk=self.kwargs["pk"]).first()
-        return row if row is not None else self.get_object()  # which raises 404
+        seen = self.get_object()
+        type(seen)._default_manager.select_for_update().filter(pk=seen.pk).first()
+        return self.get_object()  # as it is now that nobody else can change it
 
     def given(self, kind: type[BaseSerializer]) -> dict[str, Any]:
         """The request's body, checked by a serializer class. Raises ValidationError."""
@@ -122,7 +131,10 @@ class ApiViewSet(StrictView, mixins.ListModelMixin, GenericViewSet):
     def require(self, team: Team | UUID, role: Role) -> None:
         access.require(self.request.user, team, role)
 
-    def confirmed(self, name: str) -> None:
-        """Raises Invalid unless `?confirm=` repeats the object's name."""
-        if self.request.query_params.get("confirm") != name:
-            raise Invalid.at("/confirm", "confirmation_required", f"Add ?confirm={name}")
+    def parameter_id(self, name: str) -> UUID | None:
+        """A query parameter that holds an id, None when absent. Raises ValidationError."""
+        given = self.request.query_params.get(name)
+        try:
+            return UUID(given) if given is not None else None
+        except ValueError:
+            raise ValidationError({name: [ErrorDetail("This is not a UUID", "invalid")]}) from None
