@@ -38,7 +38,7 @@ def rollout_projection(rollout: Rollout) -> dict[str, Any]:
         "strategy": rollout.strategy,
         "state": rollout.state,
         "state_label": _label(rollout),
-        "tone": "warn" if rollout.stalled_since else _TONE.get(State(rollout.state), "busy"),
+        "tone": tone_of(rollout),
         "step_index": rollout.step_index,
         "steps": [_step(step) for step in rollout.steps.all()],
         "explanation": _explanation(rollout),
@@ -54,6 +54,11 @@ def rollout_projection(rollout: Rollout) -> dict[str, Any]:
         "started_at": _time(rollout.started_at),
         "finished_at": _time(rollout.finished_at),
     }
+
+
+def tone_of(rollout: Rollout) -> str:
+    """How a state looks: good, bad, warn, busy or idle."""
+    return "warn" if rollout.stalled_since else _TONE.get(State(rollout.state), "busy")
 
 
 def topics_of(rollout: Rollout) -> list[str]:

@@ -111,6 +111,7 @@ def _sums(nodes: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "nodes": nodes,
+        "idle_gpus": totals["gpus"]["allocatable"] - totals["gpus"]["used"],
         "ready": sum(bool(node.get("ready")) for node in nodes),
         "types": sorted({node.get("instance_type") or "" for node in nodes} - {""}),
         **totals,

@@ -6,8 +6,9 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from deploy import releases
-from deploy.models import Release
+from deploy.models import Release, Rollout
 from deploy.models.rollout import ACTIVE, State
+from deploy.projections import tone_of
 from fleet.models import ObservedObject, Placement, Service
 from portal.base import access
 from portal.base.models import Membership, Role, Team, User
@@ -56,11 +57,17 @@ def placement_rows(service: Service) -> list[dict[str, Any]]:
         {
             "placement": placement,
             "current": current.get(placement.pk),
-            "last": last.get(placement.pk),
             "replicas": replicas.get(placement.pk),
+            **_last(last.get(placement.pk)),
         }
         for placement in placements
     ]
+
+
+def _last(rollout: Rollout | None) -> dict[str, Any]:
+    if rollout is None:
+        return {"last": None, "tone": "", "busy": False}
+    return {"last": rollout, "tone": tone_of(rollout), "busy": rollout.is_active}
 
 
 def _replicas(placement_ids: list[UUID]) -> dict[UUID, dict[str, int]]:

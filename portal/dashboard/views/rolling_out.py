@@ -38,6 +38,7 @@ def roll_out(request: HttpRequest, name: str) -> HttpResponse:
     if pages.accepted(form, lambda: _start_all(request.user, form.cleaned_data)):
         return _begun(request, service, form.result)
     context = {"service": service, "release": release, "rows": rows}
+    context["chosen_count"] = sum(row["chosen"] for row in rows)
     context |= {"releases": service.releases.only("id", "version", "number")[:50]}
     return pages.show_form(request, "deploy/roll_out.html", form, **context)
 

@@ -68,7 +68,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     form = ServiceEditForm(request.POST or None, initial=about)
     if pages.accepted(
         form,
-        lambda: catalogue.update_service(service=service, actor=request.user, **form.cleaned_data),
+        lambda: catalogue.change_service(service=service, actor=request.user, **form.cleaned_data),
     ):
         messages.success(request, "Saved.")
         return redirect("service", name=name)
