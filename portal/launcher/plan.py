@@ -17,6 +17,7 @@ from portal.launcher.program import Program
 from portal.launcher.valkey import Valkey
 
 SANDBOX_CLUSTERS = ("us-east-1", "eu-west-1")
+SANDBOX_SCENARIO = "gpu"
 MANAGE = str(REPOSITORY / "manage.py")
 QUICK = "--skip-checks"  # the system checks import every page; `lint` and the tests run them
 NO = ("0", "no", "off", "false")
@@ -91,6 +92,7 @@ class Plan:
         return self._python(
             "sandbox",
             *("-m", "fleet.sandbox", *map(str, folders), *clusters),
+            *("--scenario", SANDBOX_SCENARIO),
             ready_lines=tuple(f"ready {name} " for name in SANDBOX_CLUSTERS),
             grace_seconds=2,
         )
