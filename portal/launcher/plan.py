@@ -17,7 +17,7 @@ from portal.launcher.program import Program
 from portal.launcher.valkey import Valkey
 
 SANDBOX_CLUSTERS = ("us-east-1", "eu-west-1")
-SANDBOX_SCENARIO = "gpu"
+SANDBOX_SCENARIO = str(REPOSITORY / "portal" / "demo" / "sandbox.yaml")
 MANAGE = str(REPOSITORY / "manage.py")
 QUICK = "--skip-checks"  # the system checks import every page; `lint` and the tests run them
 NO = ("0", "no", "off", "false")
