@@ -1,5 +1,6 @@
 """REST: releases, rollouts with their evidence, and rolling a placement back."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from fleet.models import Placement, Service
 from portal.base import access
 from portal.base.models import Role
 from portal.base.rest import etags
+from portal.base.rest.filtering import TrueOrFalse
 from portal.base.rest.strict import Seen, Strict
 from portal.base.rest.views import ApiViewSet
 
@@ -121,7 +123,7 @@ class ReleaseViewSet(ApiViewSet):
 
 class RolloutFilter(filters.FilterSet):
     state = filters.MultipleChoiceFilter(choices=State.choices)
-    active = filters.BooleanFilter(method="only_active", label="Under way now")
+    active = TrueOrFalse(method="only_active", label="Under way now")
     service = filters.UUIDFilter(field_name="placement__service_id")
     cluster = filters.UUIDFilter(field_name="placement__cluster_id")
     placement = filters.UUIDFilter(field_name="placement_id")
@@ -174,19 +176,10 @@ class IntentSerializer(serializers.ModelSerializer):
         fields = ("verb", "actor", "reason", "at", "consumed_at", "outcome")
 
 
-def _steering(verb: str, effect: str) -> Any:
-    """An action that asks the engine for something; the answer shows the rollout with the wish."""
-
-    @extend_schema(request=Reason, responses={202: OpenApiTypes.OBJECT}, description=effect)
-    @action(detail=True, methods=["post"], url_path=verb, url_name=verb)
-    def ask(self: "RolloutViewSet", request: Request, pk: UUID) -> Response:
-        rollout = self.asked_for()
-        given = self.given(Reason)
-        getattr(rollouts, verb)(rollout=rollout, actor=request.user, **given)
-        return self.answer(self.get_object(), status=202)
-
-    ask.__name__ = verb
-    return ask
+def _asking(handler: Callable) -> Callable:
+    """A POST below a rollout that states a wish."""
+    described = extend_schema(request=Reason, responses={202: OpenApiTypes.OBJECT})
+    return described(action(detail=True, methods=["post"])(handler))
 
 
 class RolloutViewSet(ApiViewSet):
@@ -202,10 +195,6 @@ class RolloutViewSet(ApiViewSet):
     search_fields = ("placement__service__name", "placement__cluster__name", "release__version")
     ordering_fields = ("created_at", "started_at", "finished_at", "state")
     list_queries = 4
-
-    pause = _steering("pause", "Stops moving pods at the next tick.")
-    resume = _steering("resume", "Goes on; after a foreign change takes its fields back first.")
-    abort = _steering("abort", "Returns to the release before.")
 
     def representations(self, rows: list[Rollout]) -> list[dict[str, Any]]:
         """The same dict as on pages and in live frames."""
@@ -238,6 +227,26 @@ class RolloutViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Starts bringing a release to a placement."""
         return self.created(rollouts.start(actor=request.user, **self.given(NewRollout)))
+
+    @_asking
+    def pause(self, request: Request, pk: UUID) -> Response:
+        """Stops moving pods at the next tick."""
+        return self._ask(rollouts.pause)
+
+    @_asking
+    def resume(self, request: Request, pk: UUID) -> Response:
+        """Goes on; after a foreign change the plan's fields are taken back first."""
+        return self._ask(rollouts.resume)
+
+    @_asking
+    def abort(self, request: Request, pk: UUID) -> Response:
+        """Returns to the release before; one that waits in the queue is dropped."""
+        return self._ask(rollouts.abort)
+
+    def _ask(self, verb: Callable[..., Intent]) -> Response:
+        """202: the wish is stored, and the engine takes it up at its next tick."""
+        verb(rollout=self.asked_for(), actor=self.request.user, **self.given(Reason))
+        return self.answer(self.get_object(), status=202)
 
     @extend_schema(request=Reason, responses={201: OpenApiTypes.OBJECT})
     @action(detail=True, methods=["post"])

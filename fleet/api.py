@@ -23,6 +23,7 @@ from portal.base import events
 from portal.base.models import Team
 from portal.base.problems import Unreachable
 from portal.base.rest import etags
+from portal.base.rest.filtering import TrueOrFalse
 from portal.base.rest.strict import Seen, Strict
 from portal.base.rest.views import ApiViewSet
 
@@ -159,6 +160,7 @@ class NodePoolSerializer(serializers.ModelSerializer):
 
 class NodePoolFilter(filters.FilterSet):
     cluster = filters.UUIDFilter(field_name="cluster_id")
+    spot = TrueOrFalse()
 
     class Meta:
         model = NodePool

@@ -49,6 +49,8 @@ class Seen(PrimaryKeyRelatedField):
         return rows
 
     def to_internal_value(self, data: Any) -> Model:
+        if not isinstance(data, str):
+            self.pk_field.fail("invalid", value=data)
         row = self.get_queryset().filter(pk=self.pk_field.to_internal_value(data)).first()
         if row is None:
             problem = FieldProblem(f"/{self.field_name}", "not_found", "There is no such object")

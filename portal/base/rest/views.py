@@ -17,7 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from portal.base import access
 from portal.base.models import Role, Team
 from portal.base.rest import etags, idempotency
-from portal.base.rest.ordering import StrictOrdering
+from portal.base.rest.filtering import StrictOrdering
 from portal.base.rest.throttling import PrincipalThrottle
 
 

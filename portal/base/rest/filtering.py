@@ -1,15 +1,25 @@
-"""`?ordering=` by declared fields only, ending in the primary key so that pages do not wobble."""
+"""Filtering and ordering of lists that refuses nonsense instead of ignoring it."""
 
 from typing import Any
 
 from django.db.models import QuerySet
+from django_filters.rest_framework import TypedChoiceFilter
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
 
+class TrueOrFalse(TypedChoiceFilter):
+    """`true` or `false`; anything else is a mistake and not "no filter"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(choices=choices, coerce=lambda text: text == "true", **kwargs)
+
+
 class StrictOrdering(OrderingFilter):
-    """Raises ValidationError for a field that cannot be ordered by, instead of ignoring it."""
+    """`?ordering=` by declared fields, raising ValidationError for others; it always ends in the
+    primary key, so that pages do not wobble."""
 
     def remove_invalid_fields(
         self, queryset: QuerySet, fields: list[str], view: Any, request: Request
