@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 PULSE_SECONDS = 2.0
 PULSE_BUDGET_SECONDS = 5.0
-# What changes with every pulse and is no news by itself.
-_TICKING = ("last_contact_at", "api_latency_seconds", "watch")
 
 
 class ClusterWatch:
@@ -36,9 +34,11 @@ class ClusterWatch:
     be watched is one that is shown as such while the others go on.
     """
 
-    def __init__(self, cluster: Cluster, timing: Timing) -> None:
+    def __init__(
+        self, cluster: Cluster, timing: Timing, pulse_seconds: float = PULSE_SECONDS
+    ) -> None:
         self.cluster = cluster
-        self._timing = timing
+        self._timing, self._pulse_seconds = timing, pulse_seconds
         self._stopping, self._changed = threading.Event(), threading.Event()
         self._watches: list[ListWatch] = []
         self._threads: list[threading.Thread] = []
@@ -75,11 +75,11 @@ class ClusterWatch:
                 if gateway:
                     self._beat(gateway)
                     self._tell()
-            except DatabaseError as error:
+            except (DatabaseError, Cluster.DoesNotExist) as error:
                 log.warning("%s: %s", self.cluster.name, error)
             finally:
                 connection.close()
-            self._stopping.wait(PULSE_SECONDS)
+            self._stopping.wait(self._pulse_seconds)
 
     def _open(self) -> Gateway | None:
         """The gateway, and every watch started; None while the credential cannot be used."""
@@ -137,7 +137,7 @@ class ClusterWatch:
                     watch.run()
             except DatabaseError as error:
                 log.warning("%s/%s: %s", self.cluster.name, watched.kind, error)
-                self._stopping.wait(PULSE_SECONDS)
+                self._stopping.wait(self._pulse_seconds)
             finally:
                 self._watches.remove(watch)
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 from fleet.kube.watch import Timing
 from fleet.models import Cluster
 from fleet.models.cluster import Provider
-from fleet.watching.cluster import ClusterWatch
+from fleet.watching.cluster import PULSE_SECONDS, ClusterWatch
 from fleet.watching.leadership import Leadership
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,15 @@ STOP_SECONDS = 5.0
 class Watcher:
     """The loop of `manage.py watch_clusters`."""
 
-    def __init__(self, *, poll_seconds: float = POLL_SECONDS, timing: Timing | None = None) -> None:
-        self._poll_seconds, self._timing = poll_seconds, timing or Timing()
+    def __init__(
+        self,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        pulse_seconds: float = PULSE_SECONDS,
+        timing: Timing | None = None,
+    ) -> None:
+        self._poll_seconds, self._pulse_seconds = poll_seconds, pulse_seconds
+        self._timing = timing or Timing()
         self._leadership = Leadership()
         self._running: dict[UUID, ClusterWatch] = {}
         self._ending: dict[UUID, ClusterWatch] = {}
@@ -60,7 +67,8 @@ class Watcher:
                 self._ending[cluster_id] = self._running.pop(cluster_id)
         self._ending = {pk: watch for pk, watch in self._ending.items() if watch.is_alive()}
         for cluster_id in led - self._running.keys() - self._ending.keys():
-            watch = self._running[cluster_id] = ClusterWatch(wanted[cluster_id], self._timing)
+            watch = ClusterWatch(wanted[cluster_id], self._timing, self._pulse_seconds)
+            self._running[cluster_id] = watch
             watch.start()
 
     def _end_all(self) -> None:
