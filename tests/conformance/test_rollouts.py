@@ -5,6 +5,7 @@ import pytest
 from tests.conformance.cluster import REVISION, Cluster, condition
 from tests.conformance.objects import deployment, image_patch
 from tests.conformance.pins import Pins
+from tests.controlplane.nodes import is_ready
 
 BOUNDS = {
     "the defaults with four": (4, None, None),
@@ -113,7 +114,7 @@ def test_scaling_down_removes_pods_that_are_not_ready_first(cluster: Cluster) ->
     cluster.created(deployment(replicas=3, manual=True))
     cluster.settled("web")
     cluster.make_ready(1)
-    (ready,) = (pod for pod in cluster.items("Pod") if condition(pod, "Ready"))
+    (ready,) = (pod for pod in cluster.items("Pod") if is_ready(pod))
     cluster.merge("Deployment", "web", {"spec": {"replicas": 1}})
     cluster.settled("web")
     assert [pod["metadata"]["uid"] for pod in cluster.items("Pod")] == [ready["metadata"]["uid"]]

@@ -3,7 +3,8 @@
 from tests.conformance.cluster import Cluster, condition
 from tests.conformance.objects import deployment, image_patch, pod
 from tests.conformance.pins import Pins
-from tests.controlplane.fixtures import GPUS_PER_NODE
+
+GPUS_PER_NODE = 2
 
 
 def _gpu_pod(name: str, gpus: int = 1) -> dict:
@@ -24,14 +25,14 @@ def test_pods_wait_when_gpus_run_out_and_run_when_one_is_free(
     cluster: Cluster, pinned: Pins
 ) -> None:
     cluster.created(_gpu_pod("first", GPUS_PER_NODE))
-    cluster.eventually("placed", lambda: _node(cluster, "first") == "gpu-0")
+    cluster.eventually("placed", lambda: _node(cluster, "first") == "gpu-1")
     cluster.created(_gpu_pod("second"))
     cluster.eventually("refused", lambda: _refused(cluster, "second"))
     pinned(cluster.get("Pod", "second")["status"])
     cluster.eventually("told", lambda: _events(cluster, "second"))
     pinned(_events(cluster, "second"))
     cluster.delete("Pod", "first")
-    cluster.eventually("placed", lambda: _node(cluster, "second") == "gpu-0")
+    cluster.eventually("placed", lambda: _node(cluster, "second") == "gpu-1")
     cluster.delete("Pod", "second")
 
 
@@ -48,14 +49,14 @@ def test_why_a_pod_fits_nowhere(cluster: Cluster, pinned: Pins) -> None:
 
 def test_a_node_selector_is_followed(cluster: Cluster) -> None:
     cluster.created(pod("near", nodeSelector={"accelerator": "l4"}))
-    cluster.created(pod("named", nodeSelector={"kubernetes.io/hostname": "node-1"}))
+    cluster.created(pod("named", nodeSelector={"kubernetes.io/hostname": "general-1"}))
     cluster.eventually("placed", lambda: _node(cluster, "near") and _node(cluster, "named"))
-    assert (_node(cluster, "near"), _node(cluster, "named")) == ("gpu-0", "node-1")
+    assert (_node(cluster, "near"), _node(cluster, "named")) == ("gpu-1", "general-1")
 
 
 def test_taints_and_cordons_keep_pods_away(cluster: Cluster, pinned: Pins) -> None:
-    path = cluster.path("Node", "node-2")
-    here = {"kubernetes.io/hostname": "node-2"}
+    path = cluster.path("Node", "general-2")
+    here = {"kubernetes.io/hostname": "general-2"}
     taint = {"key": "reserved", "value": "yes", "effect": "NoSchedule"}
     tolerating = [{"key": "reserved", "operator": "Equal", "value": "yes"}]
     try:

@@ -8,7 +8,6 @@ from tests.conformance.objects import config_map
 from tests.conformance.pins import Pins
 from tests.controlplane.fixtures import Target
 
-
 # Controllers put a map of their own into every namespace, at a time of their own.
 OURS = {"fieldSelector": "metadata.name!=kube-root-ca.crt"}
 

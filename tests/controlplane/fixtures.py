@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conformance.client import Client
-from tests.controlplane.nodes import add_nodes, set_pods_ready
+from tests.controlplane.nodes import set_pods_ready
 from tests.controlplane.plane import Plane, binaries_directory
+from tests.sandbox.process import start_sandbox
 
 MISSING = "control plane binaries not found: run tests/controlplane/build.sh"
-CPU_NODES = ["node-0", "node-1", "node-2"]
-GPU_NODES = ["gpu-0"]
-GPUS_PER_NODE = 2
+SCENARIO = Path(__file__).with_name("scenario.yaml")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +41,7 @@ class Target:
     def set_pods_ready(
         self, namespace: str, *, selector: str = "", count: int | None = None, ready: bool = True
     ) -> list[str]:
-        """Steps readiness of pods annotated `sandbox.pilothouse.io/readiness: manual`."""
+        """Steps readiness of pods annotated `sandbox.pilothouse.dev/readiness: manual`."""
         return set_pods_ready(self.client, namespace, selector=selector, count=count, ready=ready)
 
 
@@ -51,23 +51,26 @@ def plane() -> Iterator[Plane]:
     if binaries_directory() is None:
         pytest.skip(MISSING)
     with Plane() as plane:
-        _furnish(plane.client)
+        _furnish(plane)
         yield plane
 
 
 @pytest.fixture(scope="session")
 def sandbox_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A simulated cluster with the same nodes."""
-    from tests.sandbox.process import start_sandbox
-
     folder = tmp_path_factory.mktemp("sandbox")
-    with start_sandbox(folder, clusters=["conformance"]) as sandbox:
-        cluster = sandbox.cluster("conformance")
-        target = Target(
-            "sandbox", cluster.kubeconfig, cluster.server, cluster.ca_pem, cluster.token
+    sandbox = start_sandbox(folder, clusters=["conformance"], scenario=SCENARIO)
+    try:
+        yield Target(
+            "sandbox",
+            sandbox.kubeconfigs["conformance"],
+            sandbox.server,
+            sandbox.ca_pem,
+            sandbox.token,
+            forget_history=sandbox.restart,
         )
-        _furnish(target.client)
-        yield target
+    finally:
+        sandbox.kill()
 
 
 @pytest.fixture(
@@ -94,6 +97,14 @@ def _restarted(plane: Plane) -> None:
     plane.restart_apiserver()
 
 
-def _furnish(client: Client) -> None:
-    add_nodes(client, CPU_NODES)
-    add_nodes(client, GPU_NODES, gpus=GPUS_PER_NODE, labels={"accelerator": "l4"})
+def _furnish(plane: Plane) -> None:
+    """The same nodes as the sandbox makes of the scenario."""
+    for pool in yaml.safe_load(SCENARIO.read_text())["pools"]:
+        names = [f"{pool['name']}-{number + 1}" for number in range(pool["nodes"])]
+        plane.add_nodes(
+            names,
+            cpu=str(pool["cpu"]),
+            memory=pool["memory"],
+            gpus=pool.get("gpus", 0),
+            labels=pool.get("labels"),
+        )

@@ -53,7 +53,7 @@ def set_pods_ready(
 ) -> list[str]:
     """Steps readiness of pods annotated for it, oldest first; names of the pods changed.
 
-    Waits until `count` such pods (all that exist when None) are scheduled.
+    Waits until `count` such pods (all that exist when None) are running.
     """
     path = f"/api/v1/namespaces/{namespace}/pods"
 
@@ -63,12 +63,13 @@ def set_pods_ready(
         return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], _name(pod)))
 
     wait_until(f"{count} pods to step", lambda: len(candidates()) >= (count or 0))
-    chosen = [_name(pod) for pod in candidates()[:count]]
-    for name in chosen:
-        answer = client.strategic_patch(f"{path}/{name}/status", {"status": _status(ready)})
+    chosen = candidates()[:count]
+    for pod in chosen:
+        patch = {"status": _status(pod, ready)}
+        answer = client.strategic_patch(f"{path}/{_name(pod)}/status", patch)
         if answer.status != 200:
-            raise RuntimeError(f"pod {name}: {answer.body}")
-    return chosen
+            raise RuntimeError(f"pod {_name(pod)}: {answer.body}")
+    return [_name(pod) for pod in chosen]
 
 
 def is_ready(item: dict) -> bool:
@@ -77,7 +78,8 @@ def is_ready(item: dict) -> bool:
 
 
 def _steppable(pod: dict) -> bool:
-    return "nodeName" in pod["spec"] and "deletionTimestamp" not in pod["metadata"]
+    running = pod["status"].get("phase") == "Running"
+    return running and "deletionTimestamp" not in pod["metadata"]
 
 
 def _accepts_pods(node: dict) -> bool:
@@ -89,15 +91,16 @@ def _name(item: dict) -> str:
     return item["metadata"]["name"]
 
 
-def _status(ready: bool) -> dict:
+def _status(pod: dict, ready: bool) -> dict:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    status = "True" if ready else "False"
+    verdict = {"status": "True", "reason": None, "message": None}
+    if not ready:
+        verdict = {"status": "False", "reason": "ContainersNotReady"}
     conditions = [
-        {"type": kind, "status": status, "lastTransitionTime": now}
-        for kind in ("Ready", "ContainersReady")
+        {"type": kind, "lastTransitionTime": now} | verdict for kind in ("Ready", "ContainersReady")
     ]
-    initialized = {"type": "Initialized", "status": "True", "lastTransitionTime": now}
-    return {"phase": "Running", "startTime": now, "conditions": [initialized, *conditions]}
+    containers = [entry | {"ready": ready} for entry in pod["status"]["containerStatuses"]]
+    return {"conditions": conditions, "containerStatuses": containers}
 
 
 def _node(
