@@ -11,6 +11,7 @@ from typing import Any
 
 from fleet.kube.clock import Budget
 from fleet.kube.errors import Conflict, Invalid
+from fleet.kube.listing import Page
 from fleet.kube.resources import Resource, Resources, discovery
 from fleet.kube.status import Asked
 from fleet.kube.wire import Limits, Request, Wire
@@ -82,7 +83,7 @@ class Gateway:
         """All objects, `limit` per request. Raises Gone if the pages outlive their snapshot."""
         query = {"labelSelector": label_selector, "fieldSelector": field_selector}
         for page in self.pages(api_version, kind, namespace, query | {"limit": str(limit)}):
-            for item in page.get("items") or []:
+            for item in page.items():
                 # Items of a list do not repeat what the list says.
                 yield {"apiVersion": api_version, "kind": kind} | item
 
@@ -93,15 +94,16 @@ class Gateway:
         namespace: str | None,
         query: dict[str, str],
         limits: Limits | None = None,
-    ) -> Iterator[Object]:
-        """A list as it comes, page by page, each with its `metadata`."""
+    ) -> Iterator[Page]:
+        """A list as it comes, page by page."""
         resource = self.resource(api_version, kind)
         asked, path = Asked("list", resource.qualified), resource.path(namespace)
         query = {key: value for key, value in query.items() if value}
         while True:
-            page = self._json(Request(asked, "GET", path, query), limits)
+            request = Request(asked, "GET", path, query)
+            page = Page(self.wire.bytes(request, self._limits(limits)), asked)
             yield page
-            token = (page.get("metadata") or {}).get("continue")
+            token = page.next_token
             if not token:
                 return
             # A continued list takes its version from the token; giving both is an error.

@@ -21,6 +21,7 @@ from fleet.kube.changes import Change, Coalescer, Known, Sink, State, digest
 from fleet.kube.clock import Interrupted, Interruption
 from fleet.kube.errors import Forbidden, Gone, KubeError, NotFound, TooManyRequests, Unavailable
 from fleet.kube.gateway import Gateway
+from fleet.kube.listing import Page
 from fleet.kube.projections import Watched
 from fleet.kube.status import Asked, error_from_event
 from fleet.kube.wire import Limits, Request
@@ -40,8 +41,7 @@ class Timing:
     watch_min: float = 240.0
     watch_max: float = 480.0
     grace: float = 30.0  # beyond what the server was asked for
-    # API servers send a bookmark each 60 s and a bit, so less would cut every quiet watch.
-    idle: float = 75.0
+    idle: float = 60.0  # without an event or bookmark; then the connection is made anew
     backoff_min: float = 0.8
     backoff_max: float = 30.0
     healthy: float = 60.0  # a watch this long forgives earlier failures
@@ -76,6 +76,7 @@ class ListWatch:
         self._stopping = Interruption()
         self._list_limits = replace(LIST_LIMITS, interruption=self._stopping)
         self._failures = 0
+        self._quiet = False  # the last watch heard nothing
         self._opened_at: float | None = None
         self._lost_at: float | None = clock()
         self._reported: tuple[State, str] | None = None
@@ -209,22 +210,22 @@ class ListWatch:
         unseen = set(self._coalescer.known)
         version = ""
         for page in self._pages(query):
-            version = str((page.get("metadata") or {}).get("resourceVersion") or "")
-            items = page.pop("items", None) or []
-            listed = [self._upsert(item) for item in items]
-            del items[:], items  # a page is large; free it before the next one arrives
+            listed = [self._upsert(item) for item in page.items()]
+            version = page.resource_version
             unseen.difference_update(change.uid for change in listed)
             ended = [self._end(uid) for uid in self._replaced(listed, missing) if uid in unseen]
             unseen.difference_update(change.uid for change in ended)
             changed = ended + [change for change in listed if self._coalescer.differs(change)]
             self._store(changed, self._cursor)
             note(changed)
+        if not version:
+            raise Unavailable(f"the list of {self._watched.kind} has no resourceVersion")
         gone = [self._end(uid) for uid in unseen]
         self._store(gone, version, even_if_empty=True)
         self._seen = version
         note(gone)
 
-    def _pages(self, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _pages(self, query: dict[str, str]) -> Iterator[Page]:
         wanted = self._selectors() | {"limit": str(BATCH)} | query
         watched = self._watched
         return self._gateway.pages(
@@ -243,7 +244,7 @@ class ListWatch:
     # Watching.
 
     def _watch(self) -> None:
-        seconds = self._uniform(self._timing.watch_min, self._timing.watch_max)
+        seconds = self._seconds()
         resource = self._gateway.resource(self._watched.api_version, self._watched.kind)
         asked = Asked("watch", resource.qualified)
         query = self._selectors() | {
@@ -253,13 +254,29 @@ class ListWatch:
             "timeoutSeconds": str(max(1, int(seconds))),
         }
         listening = _Listening(self, seconds + self._timing.grace)
-        request = Request(asked, "GET", resource.path(None), query)
+        self._opened_at = None
+        try:
+            self._listen(Request(asked, "GET", resource.path(None), query), listening)
+        except Unavailable:
+            # Nothing going on, or half-open: only a new connection can tell.
+            if not listening.gave_up or self._opened_at is None:
+                raise
+        finally:
+            self._quiet = not listening.has_heard
+        self._flush(all_of_them=True)
+
+    def _listen(self, request: Request, listening: _Listening) -> None:
         with self._gateway.wire.stream(request, WATCH_LIMITS, listening) as response:
             self._opened()
             for line in _lines(response):
                 listening.heard()
-                self._hear(json.loads(line), asked)
-        self._flush(all_of_them=True)
+                self._hear(json.loads(line), request.asked)
+
+    def _seconds(self) -> float:
+        """How long to watch. API servers send bookmarks rarely, but always at a watch's end: where
+        it is quiet, a watch shorter than the watchdog's patience keeps the version fresh."""
+        seconds = self._uniform(self._timing.watch_min, self._timing.watch_max)
+        return min(seconds, self._timing.idle * 0.8) if self._quiet else seconds
 
     def _opened(self) -> None:
         self._opened_at, self._lost_at = self._clock(), None
@@ -332,9 +349,11 @@ class _Listening:
         self._owner = owner
         self._ends = owner._clock() + seconds
         self._heard_at = owner._clock()
+        self.has_heard = self.gave_up = False
 
     def heard(self) -> None:
         """Something came: the connection is alive."""
+        self.has_heard = True
         self._heard_at = self._owner._clock()
 
     def next_wait(self, sock: ssl.SSLSocket) -> float:
@@ -342,6 +361,7 @@ class _Listening:
         owner._stopping.guard(sock)
         give_up = min(self._ends, self._heard_at + owner._timing.idle)
         if now >= give_up:
+            self.gave_up = True
             raise TimeoutError(f"nothing heard for {now - self._heard_at:.0f} s")
         due_at = owner._coalescer.next_due()
         if due_at is None:
