@@ -59,8 +59,10 @@ def sole_launcher(layout: Layout, address: str, console: Console) -> Iterator[Le
         ledger = Ledger(layout.run, secrets.token_hex(8))
         record = {"pid": os.getpid(), "address": address, "run_id": ledger.run_id}
         write_private(current, json.dumps(record) + "\n")
-        yield ledger
-        current.unlink(missing_ok=True)
+        try:
+            yield ledger
+        finally:
+            current.unlink(missing_ok=True)
 
 
 def stop_leftovers(layout: Layout, console: Console) -> None:
