@@ -55,6 +55,11 @@ def cut(request: HttpRequest, rows: QuerySet) -> Page:
     return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
+def asked(request: HttpRequest) -> dict[str, str]:
+    """The query string; a NUL character, which PostgreSQL refuses, matches nothing anyway."""
+    return {name: value.replace("\0", "").strip() for name, value in request.GET.items()}
+
+
 def sort(request: HttpRequest, columns: Mapping[str, str], default: str) -> tuple[str, str]:
     """`(key as asked, order_by expression)`; only keys of `columns` are taken."""
     asked = request.GET.get("sort", "")

@@ -59,7 +59,9 @@ class ReleaseForm(Fields):
         required=False, widget=text_area(3), help_text="What changes for users and operators"
     )
     images = YamlMapping(
-        rows=4, help_text="name: reference with digest, as in asr: registry/asr@sha256:9c41…"
+        rows=4,
+        required=False,
+        help_text="name: reference with digest, as in asr: registry/asr@sha256:9c41…",
     )
     manifests = YamlField(rows=22, help_text="Kubernetes objects, separated by ---")
     config = YamlMapping(

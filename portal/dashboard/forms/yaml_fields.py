@@ -1,5 +1,6 @@
 """Form fields for YAML text: they parse with the safe loader, without aliases."""
 
+import math
 from typing import Any
 
 import yaml
@@ -11,21 +12,47 @@ YAML_BYTES = 512 * 1024
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
-    """Refuses aliases: a few lines of them expand to gigabytes."""
+    """Reads what JSON can hold: keys and dates stay text, other YAML types are refused."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.constructor.ConstructorError(
-                None, None, "aliases are not accepted", event.start_mark
-            )
+            # A few lines of aliases expand to gigabytes.
+            raise _refusal("aliases are not accepted", self.peek_event())
         return super().compose_node(parent, index)
 
-    def construct_yaml_timestamp(self, node: Any) -> Any:
-        return self.construct_yaml_str(node)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refusal("a key must be plain text", key)
+            key.tag = _TEXT
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        if "\0" in str(node.value):
+            raise _refusal("a NUL character cannot be stored", node)
+        return super().construct_scalar(node)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        number = self.construct_yaml_float(node)
+        if not math.isfinite(number):
+            raise _refusal("infinity and NaN are no JSON numbers", node)
+        return number
+
+    def refuse(self, node: yaml.Node) -> Any:
+        raise _refusal(f"{node.tag} has no place in JSON", node)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+_TEXT = "tag:yaml.org,2002:str"
+
+
+def _refusal(problem: str, place: Any) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, place.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_str)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+for _kind in ("binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.refuse)
 
 
 class YamlField(forms.CharField):
@@ -42,8 +69,10 @@ class YamlField(forms.CharField):
             documents = list(yaml.load_all(text, Loader=_Loader))
         except yaml.YAMLError as error:
             raise forms.ValidationError(_sentence(error)) from None
-        except RecursionError:
-            raise forms.ValidationError("This is nested too deeply") from None
+        except (RecursionError, ValueError):
+            raise forms.ValidationError(
+                "This is nested too deeply, or holds a number out of range"
+            ) from None
         return [document for document in documents if document is not None]
 
 
@@ -61,11 +90,21 @@ class YamlMapping(YamlField):
 
 def as_yaml(*documents: Any) -> str:
     """The text that a YamlField reads back as these documents."""
-    return (
-        yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-        if documents
-        else ""
-    )
+    if not documents:
+        return ""
+    ordered = [_as_people_write(document) for document in documents]
+    return yaml.dump_all(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _as_people_write(document: Any) -> Any:
+    """Kubernetes objects begin with apiVersion, kind, metadata; the database forgot that."""
+    if not isinstance(document, dict):
+        return document
+    first = {key: document[key] for key in _FIRST if key in document}
+    return first | document
+
+
+_FIRST = ("apiVersion", "kind", "metadata")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -77,7 +116,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _block_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar(_TEXT, text, style=style)
 
 
 _Dumper.add_representer(str, _block_text)

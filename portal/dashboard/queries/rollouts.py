@@ -13,6 +13,7 @@ from portal.base import access
 from portal.base.models import AuditEntry, User
 
 FAILED_REASONS = ("CrashLoopBackOff", "Error", "OOMKilled", "Evicted", "CreateContainerConfigError")
+_MACHINERY = ("fence", "plan_sha256", "step")
 SORTS = {
     "created": "created_at",
     "service": "placement__service__name",
@@ -126,9 +127,17 @@ def record(rollout: Rollout, limit: int = 40) -> list[dict[str, Any]]:
 
 
 def _audit_line(entry: AuditEntry) -> dict[str, Any]:
-    detail = entry.reason or ", ".join(f"{k}: {_change(v)}" for k, v in entry.change.items())
+    detail = entry.reason or ", ".join(
+        f"{name}: {_change(value)}" for name, value in entry.change.items() if _tells(name, value)
+    )
     what = entry.verb.removeprefix("rollout.").replace("_", " ")
     return {"at": entry.at, "who": entry.actor, "what": what, "detail": detail, "tone": "idle"}
+
+
+def _tells(name: str, value: Any) -> bool:
+    """Whether a change says something to people: fences and unchanged pairs do not."""
+    unchanged = isinstance(value, list) and len(value) == 2 and value[0] == value[1]
+    return not unchanged and value not in (False, None, "") and name not in _MACHINERY
 
 
 def _change(value: Any) -> str:

@@ -48,7 +48,11 @@ def administered_teams(user: User) -> QuerySet[Team]:
 
 def placement_rows(service: Service) -> list[dict[str, Any]]:
     """The matrix: what runs on each cluster, how many replicas are ready, what was tried last."""
-    placements = list(service.placements.select_related("cluster").order_by("cluster__name"))
+    placements = list(
+        service.placements.select_related("cluster")
+        .annotate(releases_ran=_releases_ran())
+        .order_by("cluster__name", "namespace")
+    )
     ids = [placement.pk for placement in placements]
     current = rollouts.last_by_placement(ids, state=State.SUCCEEDED)
     last = rollouts.last_by_placement(ids)
@@ -58,10 +62,16 @@ def placement_rows(service: Service) -> list[dict[str, Any]]:
             "placement": placement,
             "current": current.get(placement.pk),
             "replicas": replicas.get(placement.pk),
+            "can_roll_back": placement.releases_ran > 1,
             **_last(last.get(placement.pk)),
         }
         for placement in placements
     ]
+
+
+def _releases_ran() -> Count:
+    succeeded = Q(rollouts__state=State.SUCCEEDED)
+    return Count("rollouts__release", filter=succeeded, distinct=True)
 
 
 def _last(rollout: Rollout | None) -> dict[str, Any]:

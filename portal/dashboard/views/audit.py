@@ -15,6 +15,6 @@ SORTS = {"at": "at", "actor": "actor", "verb": "verb", "object": "object_label"}
 def index(request: HttpRequest) -> HttpResponse:
     seen = queries.visible(request.user)
     sort, order = pages.sort(request, SORTS, "-at")
-    page = pages.cut(request, queries.filtered(seen, request.GET.dict()).order_by(order, "-id"))
+    page = pages.cut(request, queries.filtered(seen, pages.asked(request)).order_by(order, "-id"))
     context = {"page": page, "sort": sort, "wanted": request.GET, **queries.choices(seen)}
     return render(request, "audit/index.html", context)

@@ -26,7 +26,7 @@ _WHY_NOT = "This needs the platform permission to manage clusters; ask an admini
 @pages.page
 def index(request: HttpRequest) -> HttpResponse:
     sort, order = pages.sort(request, queries.SORTS, "name")
-    page = pages.cut(request, queries.filtered(request.GET.dict()).order_by(order, "name"))
+    page = pages.cut(request, queries.filtered(pages.asked(request)).order_by(order, "name"))
     context = {
         "page": page,
         "rows": cluster_projections(page.object_list),

@@ -20,6 +20,6 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_safe
 @pages.page
 def find(request: HttpRequest) -> HttpResponse:
-    text = request.GET.get("q", "").strip()[:100]
+    text = pages.asked(request).get("q", "")[:100]
     found = search.matches(request.user, text) if text else {}
     return render(request, "dashboard/search.html", {**found, "search_text": text})

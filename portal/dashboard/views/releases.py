@@ -27,7 +27,7 @@ def index(request: HttpRequest, name: str) -> HttpResponse:
     service = find_service(request, name)
     sort, order = pages.sort(request, SORTS, "-number")
     rows = service.releases.select_related("created_by").defer("manifests", "config")
-    if text := request.GET.get("q", "").strip():
+    if text := pages.asked(request).get("q", ""):
         rows = rows.filter(version__icontains=text) | rows.filter(changelog__icontains=text)
     page = pages.cut(request, rows.order_by(order))
     context = {"service": service, "page": page, "sort": sort, "wanted": request.GET}

@@ -43,7 +43,7 @@ _TONES = {"abort": "danger", "resume": "primary", "retry": "primary"}
 @pages.page
 def index(request: HttpRequest) -> HttpResponse:
     sort, order = pages.sort(request, queries.SORTS, "-created")
-    rows = queries.filtered(queries.visible(request.user), request.GET.dict())
+    rows = queries.filtered(queries.visible(request.user), pages.asked(request))
     page = pages.cut(request, rows.order_by(order, "-created_at"))
     context = {
         "page": page,

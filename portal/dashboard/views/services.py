@@ -26,7 +26,7 @@ from portal.dashboard.views.releases import find_service
 @pages.page
 def index(request: HttpRequest) -> HttpResponse:
     sort, order = pages.sort(request, queries.SORTS, "name")
-    rows = queries.listed(request.user, request.GET.get("q", "").strip())
+    rows = queries.listed(request.user, pages.asked(request).get("q", ""))
     context = {
         "page": pages.cut(request, rows.order_by(order, "name")),
         "sort": sort,

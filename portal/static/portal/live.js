@@ -37,6 +37,8 @@ function tell() {
     const word = dot.querySelector("[data-live-word]") ?? dot;
     const text = word === dot && seconds ? `${WORDS[state]}, ${seconds}` : WORDS[state];
     if (word.textContent !== text) word.textContent = text;
+    const place = dot.querySelector("[data-live-seq]");
+    if (place && feed.seq) place.textContent = `seq ${feed.seq.toLocaleString("en").replaceAll(",", "\u00a0")} `;
     const lag = dot.querySelector("[data-live-lag]");
     if (lag && lag.textContent !== seconds) lag.textContent = seconds;
   }
