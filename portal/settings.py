@@ -98,6 +98,8 @@ TEMPLATES = [
 # DATABASE_URL: postgres://user:password@host:port/name. PostgreSQL only: row locks with
 # SKIP LOCKED, NOTIFY and partial indexes carry the engine.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://localhost/pilothouse")}
+# A pooled connection that broke meanwhile (the server was restarted) is replaced, not handed out.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["OPTIONS"] = {
     # DATABASE_POOL_SIZE: connections per process.
     "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 10},
