@@ -28,6 +28,7 @@ POLL_SECONDS = 1.0
 SPACING_SECONDS = 0.1
 # Due for this long although it was handed to Celery: no worker took it.
 OVERDUE_SECONDS = 3.0
+PUBLISH_SECONDS = 0.5
 BROKER_REST_SECONDS = 5.0
 LOCAL_TICKS = 4
 
@@ -52,6 +53,7 @@ class Dispatcher:
         self._publish = publish or _to_celery
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(LOCAL_TICKS, thread_name_prefix="tick")
+        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publish")
         self._local: set[UUID] = set()
         self._sent: dict[UUID, float] = {}
         self._later: dict[UUID, float] = {}
@@ -74,7 +76,9 @@ class Dispatcher:
             except Exception:
                 log.exception("dispatcher: the loop failed and starts again")
                 self._stop.wait(pause)
+        self._publisher.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        connections.close_all()
 
     def _listen(self) -> None:
         with psycopg.connect(_conninfo(), autocommit=True, connect_timeout=5) as listener:
@@ -129,10 +133,14 @@ class Dispatcher:
     def _published(self, rollout_id: UUID, now: float) -> bool:
         if now < self._broker_rests_until:
             return False
+        # In a thread, because the client library retries for seconds before it gives up. A message
+        # that arrives after all finds a row that is not due.
+        sending = self._publisher.submit(self._publish, str(rollout_id))
         try:
-            self._publish(str(rollout_id))
+            sending.result(timeout=PUBLISH_SECONDS)
         except (OperationalError, OSError) as error:
-            log.warning("broker: %s; ticks run here for %.0f s", error, BROKER_REST_SECONDS)
+            why = str(error) or f"no answer within {PUBLISH_SECONDS} s"
+            log.warning("broker: %s; ticks run here for %.0f s", why, BROKER_REST_SECONDS)
             self._broker_rests_until = now + BROKER_REST_SECONDS
             return False
         return True

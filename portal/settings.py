@@ -182,14 +182,17 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ROUTES = {"portal.tasks.*": {"queue": "notify"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 120,
-    # A lost task returns after seconds instead of ~105 s (kombu transport/redis.py).
-    "unacked_restore_interval": 2,
-    "unacked_restore_throttle": 1,
-    "socket_connect_timeout": 0.5,
-    "socket_timeout": 5,
-}
+CELERY_BROKER_CONNECTION_TIMEOUT = 1
+# Options of kombu's Redis transport; AMQP knows none of them.
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 120,
+        # A lost task returns after seconds instead of ~105 s (kombu transport/redis.py).
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 5,
+    }
 CELERY_BEAT_SCHEDULE = {}
 
 # --- REST API -------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_THROTTLE_RATES": {"user": env.str("API_RATE", default="1200/min")},
     "EXCEPTION_HANDLER": "portal.base.rest.problem_response",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "portal.base.rest.schema.ApiSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     # `?format=` is an unknown parameter like any other.
     "URL_FORMAT_OVERRIDE": None,

@@ -7,7 +7,7 @@ from deploy.models import Attempt, Rollout
 from deploy.models.rollout import State
 from portal.base.models import AuditEntry, Event
 from tests.factories import digest
-from tests.flows.conftest import Stage
+from tests.flows.stage import Stage
 
 
 def test_a_release_travels_from_a_click_to_running_pods(stage: Stage):
