@@ -30,6 +30,7 @@ PATTERNS = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uid>"),
     (re.compile(r"resource version: (\d+) \(\d+\)"), r"resource version: \1 (<current>)"),
     (re.compile(r"in record \(\d+\)"), "in record (<current>)"),
+    (re.compile(r'((?:replica set |ReplicaSet \\")[a-z-]+)-[a-z0-9]{5,10}\b'), r"\1-<hash>"),
     (re.compile(r"(<hash-\d+>)-[a-z0-9]{5}\b"), r"\1-<random>"),
 ]
 

@@ -87,8 +87,8 @@ JSON = {
     "every operation": [
         {"op": "test", "path": "/spec/replicas", "value": 0},
         {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "app:2"},
-        {"op": "add", "path": "/metadata/annotations", "value": {"a~b/c": "1"}},
-        {"op": "add", "path": "/metadata/annotations/d~1e", "value": "2"},
+        {"op": "add", "path": "/metadata/annotations", "value": {"a.b/c": "1"}},
+        {"op": "add", "path": "/metadata/annotations/d.e~1f", "value": "2"},
         {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--three"},
         {"op": "remove", "path": "/spec/template/spec/containers/1"},
         {"op": "copy", "from": "/metadata/labels/app", "path": "/metadata/labels/copy"},

@@ -49,10 +49,10 @@ def test_a_status_that_contradicts_itself_is_refused(cluster: Cluster, pinned: P
 
 def test_a_pod_becomes_ready_when_its_status_says_so(cluster: Cluster, pinned: Pins) -> None:
     cluster.created(pod("worker", manual=True))
-    cluster.eventually("scheduled", lambda: "nodeName" in cluster.get("Pod", "worker")["spec"])
-    pinned(cluster.get("Pod", "worker")["status"])
+    cluster.eventually("running", lambda: _phase(cluster, "worker") == "Running")
+    pinned(_readiness(cluster))
     cluster.make_ready(1)
-    pinned(cluster.get("Pod", "worker")["status"])
+    pinned(_readiness(cluster))
 
 
 def test_logs(cluster: Cluster, pinned: Pins) -> None:
@@ -80,3 +80,12 @@ def _phase(cluster: Cluster, name: str) -> str:
 
 def _observed(cluster: Cluster) -> bool:
     return cluster.get("ReplicaSet", "set")["status"].get("observedGeneration") == 1
+
+
+def _readiness(cluster: Cluster) -> dict:
+    """The parts of the status that do not depend on which kubelet wrote them."""
+    now = cluster.get("Pod", "worker").body
+    kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+    verdicts = {kind: condition(now, kind)["status"] for kind in kinds}
+    containers = [entry["ready"] for entry in now["status"]["containerStatuses"]]
+    return verdicts | {"containers": containers, "qosClass": now["status"]["qosClass"]}
