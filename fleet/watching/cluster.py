@@ -41,6 +41,7 @@ class ClusterWatch:
         self._timing, self._pulse_seconds = timing, pulse_seconds
         self._stopping, self._changed = threading.Event(), threading.Event()
         self._watches: list[ListWatch] = []
+        self._sinks: list[_Sink] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -74,6 +75,8 @@ class ClusterWatch:
                 gateway = gateway or self._open()
                 if gateway:
                     self._beat(gateway)
+                    for sink in list(self._sinks):
+                        sink.settle()
                     self._tell()
             except (DatabaseError, Cluster.DoesNotExist) as error:
                 log.warning("%s: %s", self.cluster.name, error)
@@ -128,6 +131,7 @@ class ClusterWatch:
 
     def _follow(self, gateway: Gateway, watched: Watched) -> None:
         sink = _Sink(Inventory(self.cluster, watched), self._changed)
+        self._sinks.append(sink)
         while not self._stopping.is_set():
             watch = ListWatch(gateway, watched, sink, timing=self._timing)
             self._watches.append(watch)
@@ -143,19 +147,24 @@ class ClusterWatch:
 
 
 class _Sink:
-    """An inventory whose connection goes back to the pool after each call: threads are many."""
+    """An inventory whose connection goes back to the pool after each call: threads are many.
+
+    A state that could not be written waits for the next pulse: a watch reports it only once.
+    """
 
     def __init__(self, inventory: Inventory, changed: threading.Event) -> None:
         self._inventory, self._changed = inventory, changed
+        self._lock = threading.Lock()
+        self._unwritten: tuple[str, str] | None = None
 
     def resume(self, watch: ListWatch) -> None:
-        """Puts the watch where the stored objects are."""
+        """Puts the watch where the stored objects are. Raises DatabaseError."""
         try:
             version, objects = self._inventory.stored()
-            self._inventory.state("reconnecting" if version else "listing", "starting")
             watch.resume_from(version, objects)
         finally:
             connection.close()
+        self.state("reconnecting" if version else "listing")
 
     def batch(self, changes: list[Change], resource_version: str) -> None:
         self._call(self._inventory.batch, changes, resource_version)
@@ -163,7 +172,21 @@ class _Sink:
             self._changed.set()
 
     def state(self, state: str, detail: str = "") -> None:
-        self._call(self._inventory.state, state, detail)
+        with self._lock:
+            self._unwritten = (state, detail)
+        self.settle()
+
+    def settle(self) -> None:
+        """Writes the state that is still unwritten, if the database lets us."""
+        with self._lock:
+            if self._unwritten is None:
+                return
+            try:
+                self._call(self._inventory.state, *self._unwritten)
+            except DatabaseError as error:
+                log.warning("%s: state not written yet: %s", self._inventory.kind, error)
+                return
+            self._unwritten = None
         self._changed.set()
 
     def drift(self, changes: list[Change]) -> None:
