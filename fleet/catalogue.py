@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import ProtectedError
 
-from fleet.inputs import confirmed, validated
+from fleet.inputs import confirmed, insert, validated
 from fleet.models import Cluster, Placement, Service
 from portal.base import access, audit, events
 from portal.base.models import Role, Team, User
@@ -22,7 +22,7 @@ def create_service(
     service = Service(team=team, name=name, description=description, runbook_url=runbook_url)
     validated(service)
     with events.transaction():
-        service.save(force_insert=True)
+        insert(service)
         audit.record(actor=actor, verb="service.create", target=service, change={"team": team.slug})
         _tell(service, "service.changed", actor)
     return service
@@ -75,7 +75,7 @@ def place(
     )
     validated(placement)
     with events.transaction():
-        placement.save(force_insert=True)
+        insert(placement)
         change = {"cluster": cluster.name, "namespace": namespace, "overrides": overrides or {}}
         audit.record(actor=actor, verb="placement.create", target=placement, change=change)
         _tell_placement(placement, "placement.changed", actor)

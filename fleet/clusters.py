@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from fleet import projections
 from fleet.connection_test import CheckResult, examine
-from fleet.inputs import allowed, confirmed, validated
+from fleet.inputs import allowed, confirmed, insert, validated
 from fleet.kube import errors
 from fleet.kube.connect import (
     Endpoint,
@@ -61,7 +61,7 @@ def register(
     _carry(cluster, endpoint)
     validated(cluster)
     with events.transaction():
-        cluster.save(force_insert=True)
+        insert(cluster)
         change = {"server": cluster.server, "region": region, "environment": environment}
         audit.record(actor=actor, verb="cluster.register", target=cluster, change=change)
         announce(cluster, actor)

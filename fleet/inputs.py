@@ -1,7 +1,7 @@
 """Input checks of this room's verbs: Django's field rules, told as our own errors."""
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models
 
 from portal.base import access
 from portal.base.models import User
@@ -22,6 +22,15 @@ def validated(row: models.Model) -> models.Model:
         sentence = " ".join(error.messages)
         raise Conflict(sentence, code="duplicate", errors=_problems(error)) from None
     return row
+
+
+def insert(row: models.Model) -> None:
+    """Saves a validated new row. Raises Conflict when somebody else just took its name."""
+    try:
+        row.save(force_insert=True)
+    except IntegrityError:
+        name = row._meta.verbose_name
+        raise Conflict(f"Such a {name} was made at the same moment", code="duplicate") from None
 
 
 def confirmed(given: str, expected: str) -> None:
