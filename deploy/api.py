@@ -8,7 +8,7 @@ from django.db.models import Prefetch, QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -20,6 +20,7 @@ from deploy import releases, rollouts
 from deploy.models import Attempt, Intent, Release, Rollout
 from deploy.models.rollout import ACTIVE, State
 from deploy.projections import rollout_projection
+from deploy.shapes import AvailableAction, Difference, Evidence, RolloutShape
 from fleet.models import Placement, Service
 from portal.base import access
 from portal.base.models import Role
@@ -81,6 +82,7 @@ class ReleaseFilter(filters.FilterSet):
         fields = ("service", "service_name", "version", "model_id", "git_commit")
 
 
+@extend_schema_view(retrieve=extend_schema(responses=ReleaseDetailSerializer))
 class ReleaseViewSet(ApiViewSet):
     """Releases are made and read; they never change."""
 
@@ -102,7 +104,7 @@ class ReleaseViewSet(ApiViewSet):
         return self.created(releases.create(actor=request.user, **self.given(NewRelease)))
 
     @extend_schema(
-        responses=OpenApiTypes.OBJECT,
+        responses=Difference,
         parameters=[OpenApiParameter("against", OpenApiTypes.UUID, description="A release id")],
     )
     @action(detail=True)
@@ -154,14 +156,6 @@ class NewRollout(Strict, serializers.Serializer):
     )
 
 
-class Reason(Strict, serializers.Serializer):
-    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
-
-
-class RollBack(Reason):
-    to_release = Seen(queryset=Release.objects.all(), team_path=TEAM, required=False)
-
-
 class AttemptSerializer(serializers.ModelSerializer):
     class Meta:
         model = Attempt
@@ -176,12 +170,30 @@ class IntentSerializer(serializers.ModelSerializer):
         fields = ("verb", "actor", "reason", "at", "consumed_at", "outcome")
 
 
+class RolloutDetail(RolloutShape):
+    """A rollout with everything that is known of it."""
+
+    available_actions = AvailableAction(many=True)
+    evidence = Evidence(many=True)
+    attempts = AttemptSerializer(many=True)
+    intents = IntentSerializer(many=True)
+
+
+class Reason(Strict, serializers.Serializer):
+    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
+
+
+class RollBack(Reason):
+    to_release = Seen(queryset=Release.objects.all(), team_path=TEAM, required=False)
+
+
 def _asking(handler: Callable) -> Callable:
     """A POST below a rollout that states a wish."""
-    described = extend_schema(request=Reason, responses={202: OpenApiTypes.OBJECT})
+    described = extend_schema(request=Reason, responses={202: RolloutDetail})
     return described(action(detail=True, methods=["post"])(handler))
 
 
+@extend_schema_view(retrieve=extend_schema(responses=RolloutDetail))
 class RolloutViewSet(ApiViewSet):
     """Rollouts: start, watch, steer. The engine works on them; verbs only state a wish."""
 
@@ -190,6 +202,7 @@ class RolloutViewSet(ApiViewSet):
     ).prefetch_related(
         "steps", Prefetch("intents", queryset=Intent.objects.select_related("actor"))
     )
+    serializer_class = RolloutShape
     filterset_class = RolloutFilter
     team_path = "placement__service__team"
     search_fields = ("placement__service__name", "placement__cluster__name", "release__version")
@@ -223,7 +236,7 @@ class RolloutViewSet(ApiViewSet):
         etags.refuse_stale(self.request, self.etag(rollout))
         return rollout
 
-    @extend_schema(request=NewRollout, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=NewRollout, responses={201: RolloutDetail})
     def create(self, request: Request) -> Response:
         """Starts bringing a release to a placement."""
         return self.created(rollouts.start(actor=request.user, **self.given(NewRollout)))
@@ -248,7 +261,7 @@ class RolloutViewSet(ApiViewSet):
         verb(rollout=self.asked_for(), actor=self.request.user, **self.given(Reason))
         return self.answer(self.get_object(), status=202)
 
-    @extend_schema(request=Reason, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=Reason, responses={201: RolloutDetail})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
         """Starts an ended rollout's plan again, as a new rollout."""
@@ -259,7 +272,7 @@ class RolloutViewSet(ApiViewSet):
 class PlacementViewSet(fleet.api.PlacementViewSet):
     """Placements, as this room extends them."""
 
-    @extend_schema(request=RollBack, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=RollBack, responses={201: RolloutShape})
     @action(detail=True, methods=["post"])
     def roll_back(self, request: Request, pk: UUID) -> Response:
         """Brings back an earlier release, by default the last other one, as a new rollout."""

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db.models import Count
 from django_filters import rest_framework as filters
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -19,6 +18,7 @@ from fleet.kube.errors import KubeError
 from fleet.models import Cluster, NodePool, Placement, Service
 from fleet.models.cluster import Environment, Provider
 from fleet.projections import cluster_projection, cluster_projections
+from fleet.shapes import ClusterShape, ConnectionTest
 from portal.base import events
 from portal.base.models import Team
 from portal.base.problems import Unreachable
@@ -42,8 +42,8 @@ class NewCluster(Strict, serializers.Serializer):
 
     name = serializers.CharField(max_length=63)
     region = serializers.CharField(max_length=40, default="", allow_blank=True)
-    provider = serializers.ChoiceField(choices=Provider, default=Provider.KUBERNETES)
-    environment = serializers.ChoiceField(choices=Environment, default=Environment.DEVELOPMENT)
+    provider = serializers.ChoiceField(choices=Provider.choices, default=Provider.KUBERNETES)
+    environment = serializers.ChoiceField(choices=Environment.choices, default=Environment.DEVELOPMENT)
     kubeconfig = serializers.CharField(max_length=MAX_TEXT, required=False, trim_whitespace=False)
     server = serializers.CharField(max_length=300, required=False)
     token = serializers.CharField(max_length=16_384, required=False)
@@ -57,8 +57,8 @@ class NewCluster(Strict, serializers.Serializer):
 
 class ClusterChanges(Strict, serializers.Serializer):
     region = serializers.CharField(max_length=40, allow_blank=True, required=False)
-    provider = serializers.ChoiceField(choices=Provider, required=False)
-    environment = serializers.ChoiceField(choices=Environment, required=False)
+    provider = serializers.ChoiceField(choices=Provider.choices, required=False)
+    environment = serializers.ChoiceField(choices=Environment.choices, required=False)
     id, name, server, connection, version, credentials = (
         serializers.CharField(read_only=True) for _ in range(6)
     )
@@ -78,6 +78,7 @@ class ClusterViewSet(ApiViewSet):
     """Everybody who is signed in sees clusters; changes need platform permissions."""
 
     queryset = Cluster.objects.all()
+    serializer_class = ClusterShape
     filterset_class = ClusterFilter
     search_fields = ("name", "region", "server")
     ordering_fields = ("name", "region", "environment", "connection", "created_at")
@@ -100,7 +101,7 @@ class ClusterViewSet(ApiViewSet):
         entered = (row.name, row.region, row.provider, row.environment, row.server)
         return [row.pk, *entered]
 
-    @extend_schema(request=NewCluster, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=NewCluster, responses={201: ClusterShape})
     def create(self, request: Request) -> Response:
         """Registers a cluster and contacts it once; it is stored also when it does not answer."""
         given = self.given(NewCluster)
@@ -112,7 +113,7 @@ class ClusterViewSet(ApiViewSet):
         )
         return self.created(cluster)
 
-    @extend_schema(request=ClusterChanges, responses=OpenApiTypes.OBJECT, parameters=[IF_MATCH])
+    @extend_schema(request=ClusterChanges, responses=ClusterShape, parameters=[IF_MATCH])
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Changes what people enter about a cluster."""
         with events.transaction():
@@ -128,7 +129,7 @@ class ClusterViewSet(ApiViewSet):
         clusters.remove(cluster=self.get_object(), actor=request.user, confirm=confirm)
         return Response(status=204)
 
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    @extend_schema(request=None, responses=ConnectionTest)
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: UUID) -> Response:
         """Tests the connection: name, address, TLS, credential, rights. Takes up to 20 s."""
@@ -136,7 +137,7 @@ class ClusterViewSet(ApiViewSet):
         results = [asdict(result) for result in clusters.check(cluster=cluster)]
         return Response({"results": results, "cluster": self.representation(cluster)})
 
-    @extend_schema(request=Credentials, responses=OpenApiTypes.OBJECT)
+    @extend_schema(request=Credentials, responses=ClusterShape)
     @action(detail=True, methods=["post"])
     def credentials(self, request: Request, pk: UUID) -> Response:
         """Replaces address and credential, then contacts the cluster."""

@@ -120,6 +120,8 @@ class RootView(StrictView, APIView):
 class SchemaView(StrictView, SpectacularJSONAPIView):
     """The OpenAPI 3 description of this API."""
 
+    permission_classes = (access.SignedInWithScope,)
+
 
 urlpatterns: list[URLPattern] = [
     path("", RootView.as_view(), name="api-root"),
