@@ -131,6 +131,7 @@ def _page_context(user: User, rollout: Rollout) -> dict[str, Any]:
         "rollout": rollout,
         "p": projection,
         "pods": tiles,
+        "log_offer": _worth_reading(tiles),
         "pod_counts": _pod_counts(tiles),
         "pod_troubles": _troubles(tiles),
         "shares": queries.shares(projection, tiles),
@@ -150,6 +151,12 @@ def _pod_counts(tiles: list[dict[str, Any]]) -> str:
     return " · ".join([*told, f"{waiting} not ready"] if waiting else told)
 
 
+def _worth_reading(tiles: list[dict[str, Any]]) -> str:
+    """The pod whose log is offered first: one that fails, else a new one."""
+    ranked = sorted(tiles, key=lambda tile: (tile["tone"] != "bad", not tile["new"]))
+    return ranked[0]["name"] if ranked else ""
+
+
 def _troubles(tiles: list[dict[str, Any]], limit: int = 3) -> list[dict[str, Any]]:
     """Pods that fail with a reason, one per kind of reason."""
     by_reason = {t.get("reason"): t for t in tiles if t["tone"] in ("warn", "bad") and t["reason"]}
@@ -158,7 +165,11 @@ def _troubles(tiles: list[dict[str, Any]], limit: int = 3) -> list[dict[str, Any
 
 def _actions(user: User, rollout: Rollout) -> list[dict[str, Any]]:
     """The rollout's buttons, shut for people who may only read."""
-    found = [_link(rollout, action) for action in rollouts.available_actions(rollout)]
+    found = [
+        _link(rollout, action)
+        for action in rollouts.available_actions(rollout)
+        if _fits(rollout, action["verb"])
+    ]
     if rollout.state == "succeeded" and (back := rollouts.previous_release(rollout.placement)):
         found.append(_roll_back(rollout, back.version))
     team = rollout.placement.service.team
@@ -166,6 +177,13 @@ def _actions(user: User, rollout: Rollout) -> list[dict[str, Any]]:
         return found
     why = f"You read only here: this needs the operator role in {team.name}"
     return [{**action, "enabled": False, "why_not": why} for action in found]
+
+
+def _fits(rollout: Rollout, verb: str) -> bool:
+    """Pause and resume share one place: only the one that makes sense is shown."""
+    if verb in ("pause", "resume"):
+        return (verb == "resume") == (rollout.state == "paused")
+    return True
 
 
 def _link(rollout: Rollout, action: dict[str, Any]) -> dict[str, Any]:
