@@ -48,7 +48,10 @@ class Patience(Protocol):
         """Called when that time passed and nothing came. Returns to wait again, or raises."""
 
     def on_sent(self) -> None:
-        """Called when the first bytes of a request have left."""
+        """Called when bytes of a request have left."""
+
+    def on_end(self) -> None:
+        """Called when the request is over, well or badly."""
 
 
 class Interrupted(Exception):
@@ -77,11 +80,15 @@ class Interruption:
         """Sleep, unless interrupted."""
         self._event.wait(seconds)
 
-    def guard(self, sock: ssl.SSLSocket | None = None) -> None:
+    def guard(self, sock: ssl.SSLSocket) -> None:
         """Called before the thread waits on `sock`. Raises Interrupted."""
         self._socket = sock
         if self._event.is_set():
             raise Interrupted
+
+    def let_go(self) -> None:
+        """Called when the thread is done with the socket, which may soon serve another."""
+        self._socket = None
 
 
 class CallPatience:
@@ -112,6 +119,10 @@ class CallPatience:
     def on_sent(self) -> None:
         self.sent = True
 
+    def on_end(self) -> None:
+        if self._interruption:
+            self._interruption.let_go()
+
 
 _current = threading.local()
 
@@ -125,6 +136,7 @@ def patience(of_this_call: Patience) -> Iterator[None]:
         yield
     finally:
         _current.patience = before
+        of_this_call.on_end()
 
 
 def current_patience() -> Patience | None:

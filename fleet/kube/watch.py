@@ -11,44 +11,28 @@ from __future__ import annotations
 import json
 import logging
 import random
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from fleet.kube.changes import Change, Coalescer, Known, Sink, State, digest
 from fleet.kube.clock import Interrupted, Interruption
 from fleet.kube.errors import Forbidden, Gone, KubeError, NotFound, TooManyRequests, Unavailable
 from fleet.kube.gateway import Gateway
+from fleet.kube.listening import Listening, Timing, lines
 from fleet.kube.listing import Page
 from fleet.kube.projections import Watched
 from fleet.kube.status import Asked, error_from_event
 from fleet.kube.wire import Limits, Request
 
+__all__ = ["ListWatch", "Timing"]
+
 log = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
 BATCH = 500
 LIST_LIMITS = Limits(connect=3.0, read=20.0, total=60.0)
 WATCH_LIMITS = Limits(connect=3.0, read=20.0)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """All durations of a watch, in seconds. Tests shorten them; production has no reason to."""
-
-    watch_min: float = 240.0
-    watch_max: float = 480.0
-    grace: float = 30.0  # beyond what the server was asked for
-    idle: float = 60.0  # without an event or bookmark; then the connection is made anew
-    backoff_min: float = 0.8
-    backoff_max: float = 30.0
-    healthy: float = 60.0  # a watch this long forgives earlier failures
-    stale_after: float = 30.0
-    coalesce: float = 0.25
-    linger: float = 0.05  # how long a due change may wait for others to share its transaction
-    audit: float = 3600.0  # +-20 %
 
 
 class _SinkFailed(Exception):
@@ -56,7 +40,10 @@ class _SinkFailed(Exception):
 
 
 class ListWatch:
-    """One kind on one cluster. `run` blocks; only `stop` may be called from other threads."""
+    """One kind on one cluster. `run` blocks; only `stop` may be called from other threads.
+
+    `namespace` narrows it to one, for credentials that may see no more.
+    """
 
     def __init__(
         self,
@@ -64,11 +51,13 @@ class ListWatch:
         watched: Watched,
         sink: Sink,
         *,
+        namespace: str | None = None,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._gateway, self._watched, self._sink = gateway, watched, sink
+        self._namespace = namespace
         self._timing, self._clock, self._uniform = timing, clock, uniform
         self._coalescer = Coalescer(timing.coalesce, clock)
         self._seen = ""  # the last version heard of
@@ -229,7 +218,7 @@ class ListWatch:
         wanted = self._selectors() | {"limit": str(BATCH)} | query
         watched = self._watched
         return self._gateway.pages(
-            watched.api_version, watched.kind, None, wanted, self._list_limits
+            watched.api_version, watched.kind, self._namespace, wanted, self._list_limits
         )
 
     def _replaced(self, listed: list[Change], by_name: dict[tuple[str, str], str]) -> list[str]:
@@ -253,10 +242,12 @@ class ListWatch:
             "resourceVersion": self._seen,
             "timeoutSeconds": str(max(1, int(seconds))),
         }
-        listening = _Listening(self, seconds + self._timing.grace)
+        listening = Listening(
+            self._timing, self._clock, self._coalescer, self._flush, self._stopping, seconds
+        )
         self._opened_at = None
         try:
-            self._listen(Request(asked, "GET", resource.path(None), query), listening)
+            self._listen(Request(asked, "GET", resource.path(self._namespace), query), listening)
         except Unavailable:
             # Nothing going on, or half-open: only a new connection can tell.
             if not listening.gave_up or self._opened_at is None:
@@ -265,10 +256,10 @@ class ListWatch:
             self._quiet = not listening.has_heard
         self._flush(all_of_them=True)
 
-    def _listen(self, request: Request, listening: _Listening) -> None:
+    def _listen(self, request: Request, listening: Listening) -> None:
         with self._gateway.wire.stream(request, WATCH_LIMITS, listening) as response:
             self._opened()
-            for line in _lines(response):
+            for line in lines(response):
                 listening.heard()
                 self._hear(json.loads(line), request.asked)
 
@@ -340,55 +331,3 @@ class ListWatch:
         watched = self._watched
         both = {"labelSelector": watched.label_selector, "fieldSelector": watched.field_selector}
         return {key: value for key, value in both.items() if value}
-
-
-class _Listening:
-    """The patience of an open watch: waiting for the next byte is when due changes are stored."""
-
-    def __init__(self, owner: ListWatch, seconds: float) -> None:
-        self._owner = owner
-        self._ends = owner._clock() + seconds
-        self._heard_at = owner._clock()
-        self.has_heard = self.gave_up = False
-
-    def heard(self) -> None:
-        """Something came: the connection is alive."""
-        self.has_heard = True
-        self._heard_at = self._owner._clock()
-
-    def next_wait(self, sock: ssl.SSLSocket) -> float:
-        owner, now = self._owner, self._owner._clock()
-        owner._stopping.guard(sock)
-        give_up = min(self._ends, self._heard_at + owner._timing.idle)
-        if now >= give_up:
-            self.gave_up = True
-            raise TimeoutError(f"nothing heard for {now - self._heard_at:.0f} s")
-        due_at = owner._coalescer.next_due()
-        if due_at is None:
-            return give_up - now
-        if due_at + owner._timing.linger <= now:
-            owner._flush()
-            return self.next_wait(sock)
-        # With something due, only take what has arrived already, to share one transaction.
-        return 0.0 if due_at <= now else min(due_at, give_up) - now
-
-    def on_quiet(self) -> None:
-        self._owner._flush()
-
-    def on_sent(self) -> None:
-        pass
-
-
-def _lines(response: Any) -> Iterator[bytes]:
-    """The lines of a body, each as soon as it is complete."""
-    parts: list[bytes] = []
-    while chunk := response.read1(65536, decode_content=False):
-        *ends, rest = chunk.split(b"\n")
-        for end in ends:
-            parts.append(end)
-            if line := b"".join(parts).strip():
-                yield line
-            parts.clear()
-        parts.append(rest)
-        if sum(map(len, parts)) > MAX_LINE_BYTES:
-            raise Unavailable("a watch event is too large")

@@ -33,7 +33,7 @@ from fleet.kube.status import Asked, error_from, silent
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_POOLED_CONNECTIONS = 10
+_POOLED_CONNECTIONS = 32
 
 # Whatever urllib3, the client or a socket may throw while a request is under way.
 _NETWORK_ERRORS = (HTTPError, ApiException, http.client.HTTPException, OSError)
