@@ -116,5 +116,5 @@ async def together(*coroutines: object) -> None:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
                 group.create_task(coroutine)
-    except* LaunchError as failures:
-        raise failures.exceptions[0] from None
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
