@@ -45,7 +45,8 @@ class Hub:
 
     def publish(self, entry: Entry) -> None:
         for topic in entry.topics:
-            for listener in self._by_topic.get(topic, ()):
+            # A copy: a listener that has too much waiting unsubscribes on the spot.
+            for listener in tuple(self._by_topic.get(topic, ())):
                 listener.deliver(topic, entry)
 
     def lost(self) -> None:

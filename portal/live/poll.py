@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
-from django.db import Error as DatabaseError
-from psycopg_pool import PoolTimeout
+from django.db import InterfaceError, OperationalError
 
 from portal.base.problems import FieldProblem, NotAllowed, Problem, Unreachable
 from portal.base.rest.rendering import CONTENT_TYPE, document
@@ -65,7 +64,7 @@ async def events(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             await _respond(send, 200, "application/json", answer)
     except Problem as problem:
         await _refuse(send, problem)
-    except (DatabaseError, PoolTimeout):
+    except (OperationalError, InterfaceError):
         await _refuse(send, Unreachable("The database does not answer"))
 
 

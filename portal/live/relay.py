@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ACCESS_CHANNEL = "pilothouse_access"
 POLL_SECONDS = 2.0
 READ_SECONDS = 10.0
-BATCH = 500
+BATCH = 200
 BACKOFF_SECONDS = (0.2, 10.0)
 _FRESH_START = 2**62
 # Detects a dead peer within ~20 s even while nothing is sent.
@@ -82,6 +82,9 @@ class Relay:
                     await self._follow(connection)
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("Live relay lost the database, trying again: %s", error)
+            except Exception:
+                # A mistake in one listener must not silence the bus for good.
+                log.exception("Live relay failed, starting over")
             finally:
                 self.connected.clear()
             attempt += 1
@@ -128,8 +131,10 @@ class Relay:
             log.warning("Events after %s are gone or the database was restored", self.seq)
             self.hub.lost()
         for entry in found:
+            self.seq = entry.seq
             self.hub.publish(entry)
-        self.seq = found[-1].seq if found else last
+        if not found:
+            self.seq = last
 
     def _continues(self, last: int, found: list[entries.Entry]) -> bool:
         """seq has no gaps, so a hole means lost entries (retention, or a restored backup)."""

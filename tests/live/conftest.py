@@ -153,7 +153,7 @@ class Daphne:
     def start(self) -> None:
         command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "portal.asgi:application"], env=self.environment, stderr=subprocess.DEVNULL
+            [*command, "-v", "0", "portal.asgi:application"], env=self.environment
         )
         deadline = time.monotonic() + STARTUP_SECONDS
         while not answers(self.port):
@@ -200,4 +200,3 @@ async def eventually(condition: Callable[[], bool], within_seconds: float = 10) 
     async with asyncio.timeout(within_seconds):
         while not condition():
             await asyncio.sleep(0.02)
-

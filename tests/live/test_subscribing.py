@@ -64,9 +64,7 @@ def _start_pods(placement: Placement, writer: int, count: int) -> None:
             with events.transaction():
                 uid = f"{writer}-{number}"
                 _observe(placement, uid)
-                events.emit(
-                    topics=[placement.topic], kind="pod.changed", object_id=uid, payload={}
-                )
+                events.emit(topics=[placement.topic], kind="pod.changed", object_id=uid, payload={})
                 if number % 5 == 4:
                     raise _Undone
         except _Undone:

@@ -124,12 +124,14 @@ export class Feed {
   }
 
   #take(message) {
-    if (message.type === "reset") this.cursors.set(message.topic, null);
+    // Too many changes to tell one by one: a snapshot (or the page itself) tells them all.
+    const startOver = message.type === "reset" || message.kind === "inventory.changed";
+    if (startOver) this.cursors.set(message.topic, null);
     else if (this.cursors.has(message.topic)) this.cursors.set(message.topic, message.seq);
     if (message.at) this.latency = Math.max(0, Date.now() + this.offset - Date.parse(message.at));
     this.seq = Math.max(this.seq, message.seq ?? 0);
     this.listener.frame(message);
-    if (message.type === "reset") this.#subscribe(message.topic);
+    if (startOver) this.#subscribe(message.topic);
   }
 
   // A few long polls, then the socket gets another chance.
