@@ -103,7 +103,7 @@ async def test_one_that_dies_before_it_is_ready_ends_the_start(stage: Stage) -> 
 async def test_one_that_never_becomes_ready_ends_the_start(stage: Stage) -> None:
     mute = stage.program("web", SERVE, "never said", ready_seconds=0.5)
     with pytest.raises(LaunchError, match="web was not ready within 0.5 s"):
-        await stage.supervisor.start(mute)
+        await stage.supervisor.start(mute, stage.program("worker", SERVE, "serving"))
 
 
 async def test_a_program_that_cannot_be_found_is_one_sentence(stage: Stage) -> None:
