@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conformance.cluster import Cluster
-from tests.conformance.objects import config_map, deployment, pod
+from tests.conformance.objects import config_map, deployment, pod, service
 from tests.conformance.pins import Pins
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -53,15 +53,15 @@ def test_field_selectors(cluster: Cluster, pinned: Pins) -> None:
 
 def test_long_lists_come_in_pages(cluster: Cluster, pinned: Pins) -> None:
     for name in "abcde":
-        cluster.created(config_map(name) | {"metadata": {"name": name, "labels": {"page": "yes"}}})
-    path, pages, token, version = cluster.path("ConfigMap"), [], None, ""
+        cluster.created(service(name))
+    path, pages, token, version = cluster.path("Service"), [], None, ""
     while token != "":
         page = cluster.client.get(path, limit=2, **{"continue": token})
         names = [item["metadata"]["name"] for item in page["items"]]
         pages.append([names, page["metadata"].get("remainingItemCount")])
         assert version in ("", page["metadata"]["resourceVersion"])
         version, token = page["metadata"]["resourceVersion"], page["metadata"].get("continue", "")
-        cluster.delete("ConfigMap", "e")  # the list stays as it was on its first page
+        cluster.delete("Service", "e")  # the list stays as it was on its first page
     pinned(pages)
     pinned(cluster.client.get(path, limit=2, **{"continue": "nonsense"}))
 
