@@ -20,7 +20,9 @@ class RowsInline(admin.TabularInline):
 
     extra = 0
     can_delete = False
-    show_change_link = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -53,6 +55,10 @@ class ReleaseAdmin(VerbAdmin):
         "git_commit", "changelog", "provenance",
     )  # fmt: skip
     actions = ("start",)
+
+    def get_fields(self, request: HttpRequest, obj: Release | None = None) -> Any:
+        made = ("number", "digest", ("created_by", "created_at"))
+        return (*self.fields, *made) if obj else self.fields
 
     def create(self, actor: User, given: dict[str, Any]) -> Release:
         given = {**given, "config": given["config"] or {}, "provenance": given["provenance"] or {}}
@@ -92,8 +98,15 @@ class RolloutAdmin(VerbAdmin):
     autocomplete_fields = ("release", "placement")
     actions = ("pause", "resume", "abort")
 
+    shown = (
+        ("release", "placement"), ("kind", "strategy", "origin"), ("state", "step_index"),
+        "reason", "explanation", "drift", "stalled_since", ("created_by", "created_at"),
+        ("started_at", "finished_at"), ("fence", "lease_owner", "lease_until"),
+        ("next_due", "woken_at"), "stable", "plan_sha256", "plan", "memory",
+    )  # fmt: skip
+
     def get_fields(self, request: HttpRequest, obj: Rollout | None = None) -> Any:
-        return ("release", "placement", "reason") if obj is None else super().get_fields(request)
+        return self.shown if obj else ("release", "placement", "reason")
 
     def get_inlines(self, request: HttpRequest, obj: Rollout | None) -> list[type]:
         return [StepInline, IntentInline] if obj else []

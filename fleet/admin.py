@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import QuerySet, URLField
 from django.http import HttpRequest
 
 from fleet import catalogue, clusters
@@ -98,6 +98,7 @@ class ServiceAdmin(VerbAdmin):
     list_select_related = ("team",)
     autocomplete_fields = ("team",)
     fields = ("team", "name", "description", "runbook_url")
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> Any:
         return ("team", "name") if obj else ()
