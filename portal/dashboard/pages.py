@@ -73,6 +73,11 @@ def wants_live(request: HttpRequest) -> bool:
     return bool(request.htmx) and request.GET.get("part") == "live"
 
 
+def sent(request: HttpRequest) -> tuple[Any, Any]:
+    """`(data, files)` of a POST, an empty one too; `(None, None)` when a form is only shown."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
+
+
 def accepted(form: Fields, verb: Callable[[], Any]) -> bool:
     """Whether the form was sent, holds, and the verb took it; its result is `form.result`.
 

@@ -14,12 +14,6 @@ YAML_BYTES = 512 * 1024
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
     """Reads what JSON can hold: keys and dates stay text, other YAML types are refused."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            # A few lines of aliases expand to gigabytes.
-            raise _refusal("aliases are not accepted", self.peek_event())
-        return super().compose_node(parent, index)
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -40,6 +34,14 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
 
     def refuse(self, node: yaml.Node) -> Any:
         raise _refusal(f"{node.tag} has no place in JSON", node)
+
+
+def _read(text: str) -> list[Any]:
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            # A few lines of aliases expand to gigabytes.
+            raise _refusal("aliases are not accepted", event)
+    return list(yaml.load_all(text, Loader=_Loader))
 
 
 _TEXT = "tag:yaml.org,2002:str"
@@ -66,7 +68,7 @@ class YamlField(forms.CharField):
         if len(text) > YAML_BYTES:
             raise forms.ValidationError("This is more than 512 kB")
         try:
-            documents = list(yaml.load_all(text, Loader=_Loader))
+            documents = _read(text)
         except yaml.YAMLError as error:
             raise forms.ValidationError(_sentence(error)) from None
         except (RecursionError, ValueError):

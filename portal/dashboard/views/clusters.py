@@ -52,7 +52,7 @@ def show(request: HttpRequest, pk: UUID) -> HttpResponse:
 @pages.page
 def create(request: HttpRequest) -> HttpResponse:
     access.require_permission(request.user, "fleet.add_cluster")
-    form = ClusterForm(request.POST or None, request.FILES or None)
+    form = ClusterForm(*pages.sent(request))
     if pages.accepted(form, lambda: clusters.register(**form.values(), actor=request.user)):
         cluster = form.result
         _tell_contact(request, cluster, f"{cluster.name} is registered")
@@ -64,7 +64,7 @@ def create(request: HttpRequest) -> HttpResponse:
 def replace_credentials(request: HttpRequest, pk: UUID) -> HttpResponse:
     access.require_permission(request.user, "fleet.change_cluster")
     cluster = _found(pk)
-    form = ReplaceCredentialsForm(request.POST or None, request.FILES or None)
+    form = ReplaceCredentialsForm(*pages.sent(request))
     if pages.accepted(
         form,
         lambda: clusters.update_credentials(
@@ -80,7 +80,7 @@ def replace_credentials(request: HttpRequest, pk: UUID) -> HttpResponse:
 def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
     access.require_permission(request.user, "fleet.delete_cluster")
     cluster = _found(pk)
-    form = ConfirmForm(request.POST or None, name=cluster.name)
+    form = ConfirmForm(pages.sent(request)[0], name=cluster.name)
     if pages.accepted(
         form,
         lambda: clusters.remove(cluster=cluster, actor=request.user, **form.cleaned_data),

@@ -60,7 +60,7 @@ def create(request: HttpRequest, name: str) -> HttpResponse:
     service = find_service(request, name)
     access.require(request.user, service.team_id, Role.OPERATOR)
     latest = service.releases.order_by("-number").first()
-    form = ReleaseForm(request.POST or None, initial=ReleaseForm.from_latest(latest))
+    form = ReleaseForm(pages.sent(request)[0], initial=ReleaseForm.from_latest(latest))
     if pages.accepted(form, lambda: _create(request, service, form.cleaned_data)):
         messages.success(request, f"{service.name} {form.result.version} is made.")
         return redirect("release", name=service.name, number=form.result.number)

@@ -30,7 +30,7 @@ def roll_out(request: HttpRequest, name: str) -> HttpResponse:
     release = _release(service, asked.get("release", ""))
     rows = queries.plan_rows(service, release, _chosen(service, asked))
     form = RollOutForm(
-        request.POST or None,
+        pages.sent(request)[0],
         name=service.name if _in_production(rows) else "",
         releases=service.releases.all(),
         placements=service.placements.all(),
@@ -51,7 +51,7 @@ def roll_back(request: HttpRequest, pk: UUID) -> HttpResponse:
     earlier = queries.earlier_releases(placement)
     production = placement.cluster.environment == "production"
     form = RollBackForm(
-        request.POST or None, name=service.name if production else "", releases=earlier
+        pages.sent(request)[0], name=service.name if production else "", releases=earlier
     )
     if pages.accepted(form, lambda: _roll_back(request.user, placement, form.cleaned_data)):
         messages.success(request, f"Going back to {form.result.release.version}.")

@@ -88,7 +88,7 @@ def act(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
     rollout = _found(request, pk)
     access.require(request.user, rollout.placement.service.team_id, Role.OPERATOR)
     action = next((a for a in _actions(request.user, rollout) if a["verb"] == verb), None)
-    form = ConfirmForm(request.POST or None, name=_name_to_type(rollout, verb))
+    form = ConfirmForm(pages.sent(request)[0], name=_name_to_type(rollout, verb))
     if pages.accepted(form, lambda: _call(request.user, rollout, verb, form)):
         return _done(request, rollout, verb, form.result)
     context = {"action": action, "rollout": rollout, "p": rollout_projection(rollout)}

@@ -52,7 +52,7 @@ def create(request: HttpRequest) -> HttpResponse:
     teams = queries.administered_teams(request.user)
     if not teams.exists():
         raise NotAllowed("This needs the role admin in a team")
-    form = ServiceForm(request.POST or None, teams=teams)
+    form = ServiceForm(pages.sent(request)[0], teams=teams)
     if pages.accepted(
         form, lambda: catalogue.create_service(**form.cleaned_data, actor=request.user)
     ):
@@ -65,7 +65,7 @@ def create(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, name: str) -> HttpResponse:
     service = _administered(request, name)
     about = {"description": service.description, "runbook_url": service.runbook_url}
-    form = ServiceEditForm(request.POST or None, initial=about)
+    form = ServiceEditForm(pages.sent(request)[0], initial=about)
     if pages.accepted(
         form,
         lambda: catalogue.change_service(service=service, actor=request.user, **form.cleaned_data),
@@ -78,7 +78,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
 @pages.page
 def place(request: HttpRequest, name: str) -> HttpResponse:
     service = _administered(request, name)
-    form = PlacementForm(request.POST or None)
+    form = PlacementForm(pages.sent(request)[0])
     if pages.accepted(
         form,
         lambda: catalogue.place(service=service, actor=request.user, **form.cleaned_data),
@@ -96,7 +96,7 @@ def remove_placement(request: HttpRequest, pk: UUID) -> HttpResponse:
     placement = pages.find(visible_placements(request.user), "placement", pk=pk)
     service = placement.service
     access.require(request.user, service.team_id, Role.ADMIN)
-    form = ConfirmForm(request.POST or None, name=service.name)
+    form = ConfirmForm(pages.sent(request)[0], name=service.name)
     if pages.accepted(
         form,
         lambda: catalogue.remove_placement(
