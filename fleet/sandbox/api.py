@@ -7,18 +7,19 @@ Source: k8s.io/apiserver/pkg/registry/generic/registry/store.go and pkg/endpoint
 
 import random
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from . import apply as server_side_apply
-from . import conversion, defaults, errors, patches
+from . import codec, conversion, defaults, errors, patches
 from .clock import Clock
+from .codec import Options
 from .field_sets import FieldSet
 from .managed_fields import Manager, record_update
 from .resources import Resource, Resources
 from .schema.decode import Decoder, WrongType, copy, zero_value
-from .store import Object, Store
-from .validation import validate, validate_update
+from .store import Object, Store, dumps, name_of
+from .validation import validate, validate_status, validate_update
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 NAME_TRIES = 8
@@ -31,18 +32,6 @@ KEEPS_STATUS_ON_CREATE = {"Node", "Event"}
 MUST_NAME_REVISION = {"Lease", "CustomResourceDefinition", "ValidatingWebhookConfiguration"}
 STATUS_IGNORES: FieldSet = {("f:spec",)}
 MAIN_IGNORES: FieldSet = {("f:status",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a writer asks for beside the object itself."""
-
-    manager: str = "unknown"
-    dry_run: bool = False
-    validation: str = "Warn"  # Ignore, Warn, Strict: what to do about unknown fields
-    force: bool = False
-    subresource: str = ""
-    warnings: list[str] = field(default_factory=list)
 
 
 class Api:
@@ -71,7 +60,7 @@ class Api:
         self, resource: Resource, namespace: str, body: Object, options: Options = Options()
     ) -> Object:
         """Store a new object; raises StatusError 400, 403, 404, 409 or 422."""
-        obj = self.decode(resource, body, options)
+        obj = codec.decode(resource, body, options)
         if obj["metadata"].get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
         self._place(resource, namespace, obj)
@@ -159,15 +148,12 @@ class Api:
         """Replace an object (or its status); raises StatusError 400, 404, 409 or 422."""
         stored = self.resource(resource.storage)
         live = self.get(stored, namespace, name)
-        obj = self.decode(resource, body, options)
+        obj = codec.decode(resource, body, options)
         self._place(resource, namespace, obj)
-        if obj["metadata"].setdefault("name", name) != name:
-            raise errors.bad_request(
-                f"the name of the object ({obj['metadata']['name']}) does not match the name on "
-                f"the URL ({name})"
-            )
+        self._check_name(obj, name)
         obj = conversion.to_stored(obj, stored)
-        self._check_preconditions(stored, live, obj)
+        self._check_uid(stored, live, obj)
+        self._check_revision(stored, live, obj)
         return self.write(stored, live, obj, options)
 
     def patch(
@@ -180,13 +166,25 @@ class Api:
         served = conversion.to_served(live, resource)
         if style == "json":
             patched = patches.json_patch(served, body)
-        elif style == "merge" or resource.custom is not None:
+        elif style == "merge":
+            patches.check_is_object(body)
             patched = patches.merge_patch(served, body)
-        else:
+        elif resource.custom is None:
             patched = patches.strategic_merge_patch(served, body, resource.schema)
-        obj = conversion.to_stored(self.decode(resource, patched, options), stored)
-        self._check_preconditions(stored, live, obj)
+        else:
+            raise errors.unsupported_media_type()
+        shown = patches.go_text(body) if style == "strategic" else dumps(patched).decode()
+        obj = codec.decode_patched(resource, patched, shown, options)
+        self._check_name(obj, name)
+        obj = conversion.to_stored(obj, stored)
+        self._check_revision(stored, live, obj)
         return self.write(stored, live, obj, options)
+
+    def _check_name(self, obj: Object, name: str) -> None:
+        given = obj["metadata"].setdefault("name", name)
+        if given != name:
+            raise errors.bad_request(f"the name of the object ({given}) does not match the name on "
+                                     f"the URL ({name})")
 
     def apply(
         self, resource: Resource, namespace: str, name: str, config: Object, options: Options
@@ -199,15 +197,18 @@ class Api:
             raise errors.not_found(stored.group, stored.plural, name)
         base = live or {"apiVersion": stored.api_version, "kind": stored.kind, "metadata": {}}
         given = config["metadata"].pop("resourceVersion", None)
-        if live is None and (given or config["metadata"].get("uid")):
-            raise errors.conflict(stored.group, stored.plural, name, "uid mismatch")
+        uid = config["metadata"].get("uid")
+        if live is None and uid:
+            why = (f"uid mismatch: the provided object specified uid {uid}, and no existing object "
+                   "was found")
+            raise errors.conflict(stored.group, stored.plural, name, why)
         if live is not None and given not in (None, live["metadata"]["resourceVersion"]):
             raise errors.stale(stored.group, stored.plural, name)
         merged, owners = server_side_apply.apply(
             base, config, stored.schema, self._manager(stored, options, "Apply"),
             self.clock.stamp(), self._ignored(stored, options), force=options.force,
         )
-        obj = self.decode(stored, merged, replace(options, validation="Ignore"))
+        obj = codec.decode(stored, merged, replace(options, validation="Ignore"))
         obj["metadata"]["managedFields"] = owners
         if live is None:
             self._place(stored, namespace, obj)
@@ -217,24 +218,31 @@ class Api:
     def _configuration(
         self, resource: Resource, name: str, config: Object, options: Options
     ) -> Object:
-        if config.get("apiVersion") != resource.api_version or config.get("kind") != resource.kind:
-            raise errors.bad_request("invalid object type: the patch must name apiVersion and kind "
-                                     f"of {resource.api_version} {resource.kind}")
+        """Check a configuration as upstream's typed converter does."""
+        group, _, version = config.get("apiVersion", "").rpartition("/")
+        kind = config.get("kind", "")
+        if (config.get("apiVersion"), kind) != (resource.api_version, resource.kind):
+            raise errors.bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
         meta = config.setdefault("metadata", {})
         if meta.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
-        if meta.setdefault("name", name) != name:
-            raise errors.bad_request("the name of the object does not match the name on the URL")
+        self._check_name(config, name)
         decoder = Decoder()
-        self._decoded(decoder, resource, config)
+        try:
+            decoder.decode(config, resource.schema)
+        except WrongType as error:
+            raise errors.internal(self._untyped(config, str(error))) from None
         if decoder.unknown:
-            where = f"{meta.get('namespace', '')}/{name}; {resource.api_version}, Kind={resource.kind}"
-            raise errors.StatusError(
-                500, "InternalError",
-                f"failed to create typed patch object ({where}): .{decoder.unknown[0]}: field not "
-                "declared in schema",
-            )
+            problem = f".{decoder.unknown[0]}: field not declared in schema"
+            raise errors.internal(self._untyped(config, problem))
         return copy(config)
+
+    def _untyped(self, config: Object, problem: str) -> str:
+        meta, version = config["metadata"], config["apiVersion"]
+        where = f"{meta.get('namespace', '')}/{meta['name']}"
+        version = version if "/" in version else f"/{version}"
+        return (f"failed to create typed patch object ({where}; {version}, Kind={config['kind']}): "
+                f"{problem}")
 
     def write(
         self, resource: Resource, live: Object, obj: Object, options: Options, owned: bool = False
@@ -248,8 +256,10 @@ class Api:
             obj.pop("status", None)
             if "status" in live:
                 obj["status"] = live["status"]
-        for key in ("uid", "creationTimestamp", "resourceVersion", "generation",
-                    "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for key in ("uid", "creationTimestamp"):
+            meta.setdefault(key, old[key])
+        for key in ("resourceVersion", "generation", "deletionTimestamp",
+                    "deletionGracePeriodSeconds"):
             meta.pop(key, None)
             if key in old:
                 meta[key] = old[key]
@@ -268,7 +278,9 @@ class Api:
         self, resource: Resource, live: Object, obj: Object, options: Options
     ) -> None:
         problems = list(validate_update(obj, live))
-        if options.subresource != "status":
+        if options.subresource == "status":
+            problems += validate_status(obj)
+        else:
             problems += [p for p in validate(obj, resource.namespaced) if p not in problems]
         if problems:
             name = obj["metadata"].get("name", "")
@@ -296,75 +308,36 @@ class Api:
         if changed:
             obj["metadata"]["generation"] = live["metadata"]["generation"] + 1
 
-    def _check_preconditions(self, resource: Resource, live: Object, obj: Object) -> None:
-        meta, old = obj["metadata"], live["metadata"]
-        revision = meta.get("resourceVersion")
+    def _check_revision(self, resource: Resource, live: Object, obj: Object) -> None:
+        revision, old = obj["metadata"].get("resourceVersion"), live["metadata"]
         if not revision and resource.kind in MUST_NAME_REVISION:
             problem = errors.invalid_value("metadata.resourceVersion", 0,
                                            "must be specified for an update")
             raise errors.invalid(resource.group, resource.kind, old["name"], [problem])
-        if meta.get("uid") and meta["uid"] != old["uid"]:
-            why = (f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
-                   f"{old['uid']}")
-            raise errors.conflict(resource.group, resource.plural, old["name"], why)
         if revision and revision != old["resourceVersion"]:
             raise errors.stale(resource.group, resource.plural, old["name"])
+
+    def _check_uid(self, resource: Resource, live: Object, obj: Object) -> None:
+        """Replacing names the object by its uid: not one of the same name made later."""
+        given, old = obj["metadata"].get("uid"), live["metadata"]
+        if not given or given == old["uid"]:
+            return
+        path = "/".join(filter(None, (resource.plural, old.get("namespace"), old["name"])))
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /registry/{path}, ResourceVersion: 0, "
+            f"AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in "
+            f"object meta: {old['uid']}"
+        )
+        raise errors.conflict(resource.group, resource.plural, old["name"], why)
 
     def commit(self, resource: Resource, obj: Object, options: Options) -> Object:
         """Store unless it is a dry run; an object whose last finalizer went is removed."""
         if options.dry_run:
             return obj
         stored = self.store.put(resource.storage, obj)
-        meta = obj["metadata"]
-        if "deletionTimestamp" in meta and not meta.get("finalizers") and not obj.get(
-            "spec", {}
-        ).get("finalizers" if obj["kind"] == "Namespace" else "", ()):
-            if not meta.get("deletionGracePeriodSeconds"):
-                name = meta.get("namespace", ""), meta["name"]
-                return self.store.remove(resource.storage, name)
-        return stored
+        return self.store.remove(resource.storage, name_of(obj)) if _may_go(obj) else stored
 
-    # Shared
-
-    def decode(self, resource: Resource, body: Any, options: Options) -> Object:
-        """Read, complete and check a client's object; raises StatusError 400."""
-        if not isinstance(body, dict):
-            raise errors.bad_request("the object provided is unrecognized (must be of type "
-                                     f"{resource.kind})")
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        if (body["apiVersion"], body["kind"]) != (resource.api_version, resource.kind):
-            group, _, version = body["apiVersion"].rpartition("/")
-            raise errors.bad_request(
-                f"{body['kind']} in version \"{version}\" cannot be handled as a {resource.kind}: "
-                f"the API version in the data ({body['apiVersion']}) does not match the expected "
-                f"API version ({resource.api_version})"
-            )
-        decoder = Decoder()
-        obj = self._decoded(decoder, resource, body)
-        self._report_unknown(resource, decoder.unknown, options)
-        obj.setdefault("metadata", {})
-        if resource.custom is None:
-            defaults.apply_defaults(obj)
-        return obj
-
-    def _decoded(self, decoder: Decoder, resource: Resource, body: Object) -> Object:
-        try:
-            return decoder.decode(body, resource.schema)
-        except WrongType as error:
-            raise errors.bad_request(
-                f'{resource.kind} in version "{resource.version}" cannot be handled as a '
-                f"{resource.kind}: {error}"
-            ) from None
-
-    def _report_unknown(self, resource: Resource, unknown: list[str], options: Options) -> None:
-        texts = [f'unknown field "{path}"' for path in unknown]
-        if texts and options.validation == "Strict":
-            raise errors.bad_request(
-                f'{resource.kind} in version "{resource.version}" cannot be handled as a '
-                f"{resource.kind}: strict decoding error: {', '.join(texts)}"
-            )
-        if options.validation == "Warn":
-            options.warnings.extend(texts)
+    # Ownership
 
     def _manager(
         self, resource: Resource, options: Options, operation: str = "Update"
@@ -375,3 +348,14 @@ class Api:
         if options.subresource == "status":
             return STATUS_IGNORES
         return MAIN_IGNORES if resource.has_status else set()
+
+
+def _may_go(obj: Object) -> bool:
+    """Whether a deleted object has nothing left to wait for."""
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta or meta.get("deletionGracePeriodSeconds"):
+        return False
+    held = meta.get("finalizers") or (
+        obj["kind"] == "Namespace" and obj.get("spec", {}).get("finalizers")
+    )
+    return not held

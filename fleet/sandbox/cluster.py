@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from . import pki, scenarios
-from .api import Api, Options
+from .api import Api
+from .codec import Options
 from .clock import Clock
 from .controllers.base import Controller
 from .controllers.custom_resources import CustomResourceController

@@ -246,7 +246,6 @@ def admit(obj: Object, used_addresses: set[str]) -> None:
 
 def _admit_pod(obj: Object) -> None:
     spec = obj["spec"]
-    _fill(spec, serviceAccountName="default", serviceAccount="default")
     _fill(spec, priority=0, preemptionPolicy="PreemptLowerPriority")
     tolerations = spec.setdefault("tolerations", [])
     for reason in ("not-ready", "unreachable"):
@@ -260,12 +259,16 @@ def _admit_pod(obj: Object) -> None:
 
 def quality_of_service(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort; source: pkg/apis/core/v1/helper/qos."""
-    resources = [c.get("resources", {}) for c in _containers(spec)]
-    if not any(r.get("requests") or r.get("limits") for r in resources):
+    resources = [
+        {kind: {name: amount for name, amount in c.get("resources", {}).get(kind, {}).items()
+                if name in ("cpu", "memory")} for kind in ("requests", "limits")}
+        for c in _containers(spec)
+    ]
+    if not any(r["requests"] or r["limits"] for r in resources):
         return "BestEffort"
     guaranteed = all(
-        {"cpu", "memory"} <= r.get("limits", {}).keys()
-        and all(r.get("requests", {}).get(k, v) == v for k, v in r["limits"].items())
+        {"cpu", "memory"} <= r["limits"].keys()
+        and all(r["requests"].get(name, most) == most for name, most in r["limits"].items())
         for r in resources
     )
     return "Guaranteed" if guaranteed else "Burstable"

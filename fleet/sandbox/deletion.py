@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from . import errors
-from .api import Api, Options
+from .api import Api
+from .codec import Options
 from .clock import rfc3339
 from .resources import Resource
 from .store import Object, name_of
@@ -75,13 +76,15 @@ def delete(
 
 def _check(resource: Resource, live: Object, options: DeleteOptions) -> None:
     meta = live["metadata"]
-    pairs = (("UID", options.uid, meta["uid"]),
-             ("ResourceVersion", options.resource_version, meta["resourceVersion"]))
-    for what, wanted, actual in pairs:
+    pairs = (
+        ("UID", options.uid, meta["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version, meta["resourceVersion"], "modified"),
+    )
+    for what, wanted, actual, reason in pairs:
         if wanted and wanted != actual:
-            why = (f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: "
-                   f"{actual}")
-            raise errors.conflict(resource.group, resource.plural, meta["name"], why)
+            why = (f"the {what} in the precondition ({wanted}) does not match the {what} in record "
+                   f"({actual}). The object might have been {reason}")
+            raise errors.conflict(resource.group, resource.kind, meta["name"], why)
 
 
 def _with_finalizers(live: Object, options: DeleteOptions) -> Object:

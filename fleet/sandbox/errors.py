@@ -29,14 +29,16 @@ class StatusError(Exception):
     ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
-        self.details = details or {}
+        self.details = details
 
     @property
     def status(self) -> dict[str, Any]:
         """The `metav1.Status` body."""
         body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
-        body |= {"status": "Failure", "message": self.message, "reason": self.reason}
-        if self.details:
+        body |= {"status": "Failure", "message": self.message}
+        if self.reason:
+            body["reason"] = self.reason
+        if self.details is not None:
             body["details"] = self.details
         return body | {"code": self.code}
 
@@ -151,13 +153,38 @@ def method_not_supported(group: str, resource: str, action: str) -> StatusError:
 
 def page_not_found() -> StatusError:
     message = "the server could not find the requested resource"
-    return StatusError(404, "NotFound", message)
+    return StatusError(404, "NotFound", message, {})
 
 
 def expired(message: str) -> StatusError:
     return StatusError(410, "Expired", message)
 
 
-def unsupported_media_type(content_type: str, accepted: Sequence[str]) -> StatusError:
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-    return StatusError(415, "UnsupportedMediaType", message)
+def unsupported_media_type() -> StatusError:
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def not_acceptable() -> StatusError:
+    message = (
+        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+        "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+        "application/vnd.kubernetes.protobuf;stream=watch"
+    )
+    return StatusError(406, "NotAcceptable", message, {})
+
+
+def internal(message: str) -> StatusError:
+    """An error upstream does not translate: 500 without a reason."""
+    return StatusError(500, "", message)
+
+
+def invalid_patch(value: str, problem: str) -> StatusError:
+    """A patch whose result cannot be read; `value` is how upstream shows the object."""
+    return invalid("", "", "", [invalid_value("patch", value, problem)])
+
+
+def too_large_revision(wanted: int, current: int) -> StatusError:
+    text = f"Too large resource version: {wanted}, current: {current}"
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    details = {"causes": [cause], "retryAfterSeconds": 1}
+    return StatusError(504, "Timeout", f"Timeout: {text}", details)

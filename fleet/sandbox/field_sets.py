@@ -120,9 +120,10 @@ def _by_element(value: Any, schema: Type) -> dict[str, tuple[Any, Type]]:
 
 def empty_object(schema: Type) -> dict[str, Any]:
     """What Go has before anything is set: the ground a creation is compared with."""
-    return {key: zero_value(child) for key, child in _zeroes(schema)} | {
-        key: None for key in schema.required if key not in dict(_zeroes(schema))
-    }
+    empty: dict[str, Any] = dict.fromkeys(schema.required)
+    for key, child in _zeroes(schema):
+        empty[key] = empty_object(child) if child.shape == "struct" else zero_value(child)
+    return empty
 
 
 def remove_fields(value: Any, schema: Type, gone: FieldSet, path: Path = ()) -> Any:

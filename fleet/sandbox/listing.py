@@ -4,7 +4,6 @@ Source: k8s.io/apiserver/pkg/storage/etcd3/store.go (`GetList`, continue tokens)
 """
 
 import base64
-import json
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from . import conversion, errors
 from .api import Api
+from .codec import read_json
 from .resources import Resource
 from .selectors import parse_fields, parse_labels
 from .store import Object, Record, dumps, name_of
@@ -90,10 +90,12 @@ class Lister:
 
     def _next_page(self, query: Query) -> Page:
         try:
-            token = json.loads(base64.urlsafe_b64decode(query.continue_token))
+            decoded = base64.urlsafe_b64decode(query.continue_token)
+            token, _ = read_json(decoded)
             key, start, filtered = token["snapshot"], int(token["start"]), bool(token["filtered"])
-        except (ValueError, KeyError, TypeError):
-            raise errors.bad_request("continue key is not valid") from None
+        except (ValueError, KeyError, TypeError) as error:
+            text = f"invalid continue token: continue key is not valid: {error}"
+            raise errors.bad_request(text) from None
         if key not in self._snapshots:
             raise errors.expired(
                 "The provided continue parameter is too old to display a consistent list result. "

@@ -117,8 +117,6 @@ def _status(pod: Object, container: str) -> Object:
             if waiting and not status.get("restartCount"):
                 raise _waiting(pod, container, waiting["reason"])
             return status
-    if not pod["spec"].get("nodeName"):
-        raise errors.bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
     raise _waiting(pod, container, "ContainerCreating")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonpatch
 
-from .errors import StatusError, bad_request
+from .errors import StatusError, bad_request, internal
 from .schema import Type
 from .schema.decode import copy
 
@@ -24,14 +24,19 @@ def json_patch(original: Object, operations: Any) -> Object:
     """Apply RFC 6902 operations; raises StatusError 400 (malformed) or 422 (does not apply)."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of "
-                          "type jsonpatch.Patch")
+                          "type []handlers.jsonPatchOp")
     try:
         return jsonpatch.JsonPatch(operations).apply(copy(original))
-    except (jsonpatch.InvalidJsonPatch, TypeError) as error:
-        raise bad_request(f"error decoding patch: {error}") from None
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        message = f"the server rejected our request due to an error in our request: {error}"
-        raise StatusError(422, "Invalid", message) from None
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError):
+        message = "the server rejected our request due to an error in our request"
+        raise StatusError(422, "Invalid", message, {}) from None
+
+
+def check_is_object(patch: Any) -> None:
+    """Merge patches are objects; raises StatusError 400."""
+    if not isinstance(patch, dict):
+        raise bad_request("error decoding patch: json: cannot unmarshal array into Go value of "
+                          "type map[string]interface {}")
 
 
 def merge_patch(original: Any, patch: Any) -> Any:
@@ -49,8 +54,7 @@ def merge_patch(original: Any, patch: Any) -> Any:
 
 def strategic_merge_patch(original: Object, patch: Object, schema: Type) -> Object:
     """Apply a strategic merge patch to an object of the given type; raises StatusError 400."""
-    if not isinstance(patch, dict):
-        raise bad_request("error decoding patch: a strategic merge patch must be an object")
+    check_is_object(patch)
     return _merge_map(original, patch, schema)
 
 
@@ -84,7 +88,7 @@ def _merge_key(result: Object, key: str, value: Any, patch: Object, schema: Type
     if key.startswith(SET_ORDER):
         name = key.removeprefix(SET_ORDER)
         if name not in patch:  # the list itself is unchanged, only its order
-            _reorder(result, name, value, schema.child(name))
+            _reorder(result, name, value, result.get(name, []), schema.child(name))
         return
     if value is None:
         result.pop(key, None)
@@ -93,9 +97,10 @@ def _merge_key(result: Object, key: str, value: Any, patch: Object, schema: Type
     if isinstance(value, dict):
         result[key] = _merge_map(result.get(key), value, child)
     elif isinstance(value, list) and "merge" in child.patch_strategy:
-        result[key] = _merge_list(result.get(key) or [], value, child)
+        live = result.get(key) or []
+        result[key] = _merge_list(live, value, child)
         if SET_ORDER + key in patch:
-            _reorder(result, key, patch[SET_ORDER + key], child)
+            _reorder(result, key, patch[SET_ORDER + key], live, child)
     else:
         result[key] = copy(value)
 
@@ -108,15 +113,13 @@ def _merge_list(original: list[Any], patch: list[Any], schema: Type) -> list[Any
     merged = list(original)
     for item in patch:
         _merge_item(merged, item, schema)
-    return merged
+    return _ordered(merged, patch, original, schema.merge_key)
 
 
 def _merge_item(merged: list[Any], item: Any, schema: Type) -> None:
     key, element = schema.merge_key, schema.element or schema
     if not isinstance(item, dict) or key not in item:
-        raise bad_request(
-            f"map: {item} does not contain declared merge key: {key}"
-        )
+        raise internal(f"map: {go_text(item)} does not contain declared merge key: {key}")
     same = [i for i, existing in enumerate(merged) if existing.get(key) == item[key]]
     if item.get(DIRECTIVE) == "delete":
         merged[:] = [existing for existing in merged if existing.get(key) != item[key]]
@@ -128,23 +131,37 @@ def _merge_item(merged: list[Any], item: Any, schema: Type) -> None:
         merged.append(_merge_map({}, item, element))
 
 
-def _reorder(result: Object, name: str, order: list[Any], schema: Type) -> None:
-    """Listed items take the patch's order; items it does not know stay beside their neighbours."""
-    if name not in result:
-        return
-    key = schema.merge_key
+def _reorder(result: Object, name: str, order: list[Any], live: list[Any], schema: Type) -> None:
+    if name in result:
+        result[name] = _ordered(result[name], order, live, schema.merge_key)
+
+
+def _ordered(merged: list[Any], order: list[Any], live: list[Any], key: str) -> list[Any]:
+    """Items named by `order` in its order; the others go in where they stood in the live list."""
 
     def identity(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    position = {identity(item): index for index, item in enumerate(order)}
-    listed = sorted(
-        (item for item in result[name] if identity(item) in position),
-        key=lambda item: position[identity(item)],
-    )
-    queue = iter(listed)
-    known = [identity(item) in position for item in result[name]]
-    result[name] = [
-        next(queue) if is_known else item
-        for is_known, item in zip(known, result[name], strict=True)
-    ]
+    wanted = [identity(item) for item in order]
+    places = [identity(item) for item in live]
+    named = sorted((m for m in merged if identity(m) in wanted),
+                   key=lambda item: wanted.index(identity(item)))
+    others = [m for m in merged if identity(m) not in wanted]
+    out: list[Any] = []
+    while named and others:
+        left, right = identity(others[0]), identity(named[0])
+        known = left in places and right in places
+        comes_first = known and places.index(left) < places.index(right)
+        out.append(others.pop(0) if comes_first else named.pop(0))
+    return out + others + named
+
+
+def go_text(value: Any) -> str:
+    """A value as Go's `%v` prints it: `map[image:side:2 name:web]`."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_text, value))}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "<nil>"}[value]
+    return str(value)

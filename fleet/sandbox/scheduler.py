@@ -6,9 +6,10 @@ NodeUnschedulable) and pkg/scheduler/framework/types.go (`FitError`).
 
 from collections import Counter
 from fractions import Fraction
+from typing import NamedTuple
 
 from . import quantities
-from .api import Options
+from .codec import Options
 from .controllers.base import Controller, Key
 from .selectors import match_expression
 from .store import Change, Object, name_of
@@ -68,35 +69,37 @@ class Scheduler(Controller):
             return
         nodes = list(self.store.objects("nodes"))
         wanted = requests_of(pod)
-        reasons = {node["metadata"]["name"]: self._misfits(pod, wanted, node) for node in nodes}
-        fitting = [node for node in nodes if not reasons[node["metadata"]["name"]]]
+        refusals = [self._misfits(pod, wanted, node) for node in nodes]
+        fitting = [node for node, refused in zip(nodes, refusals, strict=True) if not refused]
         if fitting:
             self._waiting.discard(key)
             self._bind(pod, max(fitting, key=lambda node: self._score(node, wanted)))
         else:
             self._waiting.add(key)
-            self._refuse(pod, list(reasons.values()))
+            self._refuse(pod, [refused for refused in refusals if refused])
 
-    def _misfits(self, pod: Object, wanted: Amounts, node: Object) -> list[str]:
+    def _misfits(self, pod: Object, wanted: Amounts, node: Object) -> "Misfit | None":
         """Why a pod cannot run on a node: the first failing plug-in's reasons."""
         spec, tolerations = node["spec"], pod["spec"].get("tolerations", [])
         if spec.get("unschedulable"):
-            return [UNSCHEDULABLE]
+            return Misfit([UNSCHEDULABLE], for_good=True)
         if any(not tolerates(tolerations, taint) for taint in spec.get("taints", ())):
-            return [UNTOLERATED]
+            return Misfit([UNTOLERATED], for_good=True)
         if not matches_node(pod, node):
-            return [NO_MATCH]
+            return Misfit([NO_MATCH], for_good=True)
         return self._lacking(wanted, node)
 
-    def _lacking(self, wanted: Amounts, node: Object) -> list[str]:
+    def _lacking(self, wanted: Amounts, node: Object) -> "Misfit | None":
         allocatable = node.get("status", {}).get("allocatable", {})
         used = self._used.get(node["metadata"]["name"], Counter())
         lacking: list[str] = []
+        for_good = False
         for name, amount in wanted.items():
-            free = quantities.parse(allocatable.get(name, 0)) - used[name]
-            if amount > free:
+            total = quantities.parse(allocatable.get(name, 0))
+            if amount > total - used[name]:
                 lacking.append("Too many pods" if name == "pods" else f"Insufficient {name}")
-        return lacking
+                for_good |= amount > total
+        return Misfit(lacking, for_good) if lacking else None
 
     def _score(self, node: Object, wanted: Amounts) -> tuple[Fraction, int]:
         """Least allocated first; GPU nodes are kept for pods that ask for GPUs."""
@@ -115,41 +118,47 @@ class Scheduler(Controller):
         target = node["metadata"]["name"]
         bind(self.api, namespace, name, {"target": {"name": target}}, WRITES)
         message = f"Successfully assigned {namespace}/{name} to {target}"
-        self.record(pod, "Normal", "Scheduled", message)
+        self.record(pod, "Normal", "Scheduled", message, action="Binding")
 
-    def _refuse(self, pod: Object, reasons: list[list[str]]) -> None:
-        message = refusal(reasons)
+    def _refuse(self, pod: Object, misfits: "list[Misfit]") -> None:
+        message = refusal(misfits)
         conditions = pod["status"].get("conditions", [])
         current = next((c for c in conditions if c["type"] == "PodScheduled"), {})
         if current.get("message") != message:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                          "message": message, "lastProbeTime": None,
+                         "observedGeneration": pod["metadata"]["generation"],
                          "lastTransitionTime": current.get("lastTransitionTime",
                                                            self.clock.stamp())}
             others = [c for c in conditions if c["type"] != "PodScheduled"]
             status = {**pod["status"], "conditions": [*others, condition]}
             changed = {**pod, "metadata": dict(pod["metadata"]), "status": status}
             self.api.write(self.api.resource("pods"), pod, changed, STATUS_WRITES)
-            self.record(pod, "Warning", "FailedScheduling", message)
+            self.record(pod, "Warning", "FailedScheduling", message, action="Scheduling")
 
 
-def refusal(reasons: list[list[str]]) -> str:
+class Misfit(NamedTuple):
+    """Why one node does not take a pod; `for_good` when removing other pods would not help."""
+
+    reasons: list[str]
+    for_good: bool
+
+
+def refusal(misfits: list[Misfit]) -> str:
     """`0/3 nodes are available: 1 …, 2 …. preemption: …`, as upstream counts and sorts it."""
-    total = len(reasons)
+    total = len(misfits)
     if not total:
         return "no nodes available to schedule pods"
-    found = Counter(reason for node in reasons for reason in node)
-    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in found.items()))
-    hopeless = sum(
-        any(r in (NO_MATCH, UNTOLERATED, UNSCHEDULABLE) for r in node) for node in reasons
-    )
+    hopeless = sum(misfit.for_good for misfit in misfits)
     outcomes = Counter({"Preemption is not helpful for scheduling": hopeless,
                         "No preemption victims found for incoming pod": total - hopeless})
-    preemption = ", ".join(
-        sorted(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
-    )
-    return (f"0/{total} nodes are available: {listed}. no new claims to deallocate, preemption: "
-            f"0/{total} nodes are available: {preemption}.")
+    found = Counter(reason for misfit in misfits for reason in misfit.reasons)
+    return (f"0/{total} nodes are available: {_counted(found)}. no new claims to deallocate, "
+            f"preemption: 0/{total} nodes are available: {_counted(outcomes)}.")
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(sorted(f"{count} {what}" for what, count in found.items() if count))
 
 
 def requests_of(pod: Object) -> Amounts:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import StatusError, bad_request
+from .validation.metadata import qualified_problem
 
 Labels = Mapping[str, str]
 LabelTest = Callable[[Labels], bool]
 FieldTest = Callable[[dict[str, Any]], bool]
-_SET = re.compile(r"^(\S+)\s+(in|notin)\s*\((.*)\)$")
-_COMPARE = re.compile(r"^([^=!<>\s]+)\s*(==|!=|=|>|<)\s*(.*)$")
-_SPLIT = re.compile(r",(?![^()]*\))")
-_KEY = re.compile(r"^([A-Za-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$")
+_TOKEN = re.compile(r"==|!=|[=!<>(),]|[^\s=!<>(),]+")
+_BINARY = {"=", "==", "!=", ">", "<"}
+_OPERATORS = {*_BINARY, "!", "(", ")", ","}
+_FIELD = re.compile(r"^([^=!]+)(==|!=|=)(.*)$")
 
 
 def everything(_: Any) -> bool:
@@ -27,23 +28,67 @@ def parse_labels(text: str) -> LabelTest:
     """`a=b,c!=d,e in (f,g),!h`; raises StatusError 400 on anything else."""
     if not text:
         return everything
-    tests = [_requirement(part.strip(), text) for part in _SPLIT.split(text)]
+    tests = _Parser(text).requirements()
     return lambda labels: all(test(labels) for test in tests)
 
 
-def _requirement(part: str, whole: str) -> LabelTest:
-    if match := _SET.match(part):
-        key, operator, values = match.groups()
-        return _in(key, {value.strip() for value in values.split(",")}, operator == "in")
-    if match := _COMPARE.match(part):
-        key, operator, value = match.groups()
+class _Parser:
+    """Upstream's recursive descent, for the sake of its messages."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = _TOKEN.findall(text) + [""]
+
+    def _next(self) -> str:
+        return self._tokens.pop(0) if len(self._tokens) > 1 else ""
+
+    def requirements(self) -> list[LabelTest]:
+        tests: list[LabelTest] = []
+        while first := self._tokens[0]:
+            if first in _OPERATORS - {"!"}:
+                raise bad_request(f"found '{first}', expected: !, identifier, or 'end of string'")
+            try:
+                tests.append(self._requirement())
+            except ValueError as error:
+                raise bad_request(f"unable to parse requirement: {error}") from None
+            separator = self._next()
+            if separator not in ("", ","):
+                raise bad_request(f"found '{separator}', expected: ',' or 'end of string'")
+        return tests
+
+    def _requirement(self) -> LabelTest:
+        key = self._next()
+        negated = key == "!"
+        if negated:
+            key = self._next()
+        if key in _OPERATORS:
+            raise ValueError(f"found '{key}', expected: identifier")
+        if problem := qualified_problem(key):
+            raise ValueError(f'<nil>: Invalid value: "{key}": {problem}')
+        if self._tokens[0] in ("", ","):
+            return (lambda labels: key not in labels) if negated else (lambda labels: key in labels)
+        operator = self._next()
+        if operator in ("in", "notin"):
+            return _in(key, self._values(), operator == "in")
+        if operator not in _BINARY:
+            expected = "in, notin, =, ==, !=, gt, lt"
+            raise ValueError(f"found '{operator}', expected: {expected}")
+        value = "" if self._tokens[0] in ("", ",") else self._next()
         if operator in "<>":
             return _compare(key, operator, value)
         return _in(key, {value}, operator != "!=")
-    key = part.removeprefix("!").strip()
-    if not _KEY.match(key):
-        raise bad_request(f'unable to parse requirement: found "{part}", in "{whole}"')
-    return (lambda labels: key not in labels) if part.startswith("!") else (lambda ls: key in ls)
+
+    def _values(self) -> set[str]:
+        if (token := self._next()) != "(":
+            raise ValueError(f"found '{token}' expected: '('")
+        values: set[str] = set()
+        while (token := self._next()) != ")":
+            if token == "" or token in _OPERATORS - {","}:
+                raise ValueError(f"found '{token}', expected: ',', or identifier")
+            if token != ",":
+                values.add(token)
+            if self._tokens[0] not in (",", ")"):
+                raise ValueError(f"found '{self._tokens[0]}', expected: ',' or ')'")
+        return values or {""}
 
 
 def _in(key: str, values: set[str], wanted: bool) -> LabelTest:
@@ -107,7 +152,6 @@ _FIELDS_BY_KIND = {
     "Namespace": {"status.phase"},
     "Node": {"spec.unschedulable"},
     "Secret": {"type"},
-    "ReplicaSet": {"status.replicas"},
     "Service": {"spec.clusterIP", "spec.type"},
 }
 
@@ -121,17 +165,20 @@ def parse_fields(text: str, kind: str) -> FieldTest:
 
 
 def _field_test(term: str, kind: str) -> FieldTest:
-    match = _COMPARE.match(term)
-    if match is None or match[2] in "<>":
+    match = _FIELD.match(term)
+    if match is None:
         raise bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
     path, operator, value = match.groups()
     if path not in _EVERY_KIND | _FIELDS_BY_KIND.get(kind, set()):
-        raise _unsupported(path)
+        raise _unsupported(path, kind)
     return lambda obj: (_field(obj, path) == value) == (operator != "!=")
 
 
-def _unsupported(path: str) -> StatusError:
-    return bad_request(f'field label not supported: {path}')
+def _unsupported(path: str, kind: str) -> StatusError:
+    if kind in _FIELDS_BY_KIND:
+        return bad_request(f"field label not supported: {path}")
+    return bad_request(f'"{path}" is not a known field selector: only "metadata.name", '
+                       '"metadata.namespace"')
 
 
 def _field(obj: dict[str, Any], path: str) -> str:

@@ -12,13 +12,22 @@ import yaml
 from aiohttp import web
 
 from . import conversion, deletion, discovery, errors, listing, subresources, tables
-from .api import Api, Options
+from .api import Api
+from .codec import JsonError, Options, read_json
 from .listing import Lister, Query
 from .logs import LogBook, LogQuery
+from .parameters import (
+    check_revision,
+    delete_parameters,
+    flag,
+    list_query,
+    watch_options,
+    write_options,
+)
 from .resources import ANSWER_ONLY, Resource
 from .routes import Target, parse_path
 from .store import Object, Record, dumps
-from .watching import Watch, WatchOptions
+from .watching import Watch
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 PATCH_STYLES = {
@@ -50,6 +59,8 @@ class Server:
             return await self._dispatch(request, self._authenticate(request))
         except errors.StatusError as error:
             return _json(error.status, error.code)
+        except ConnectionError:  # the client went away in the middle of a stream
+            return web.Response()
 
     def _authenticate(self, request: web.Request) -> str:
         """The user's name; raises StatusError 401 for a token nobody issued."""
@@ -91,8 +102,9 @@ class Server:
         raise errors.forbidden(resource.group, resource.plural, target.name, why)
 
     async def _serve(self, request: web.Request, target: Target, user: str) -> web.StreamResponse:
+        request["target"] = target
         if target.resource.plural in ANSWER_ONLY and not target.name:
-            body = await _body(request)
+            body, _ = await _body(request)
             read_only = user != "system:admin"
             return _json(subresources.review(target.resource, body, user, read_only), 201)
         method: Handler | None = {
@@ -105,7 +117,6 @@ class Server:
         }.get(request.method)
         if method is None:
             raise errors.method_not_supported("", target.resource.plural, request.method)
-        request["target"] = target
         return await method(request)
 
     # GET
@@ -115,9 +126,9 @@ class Server:
         resource = target.resource
         if target.subresource == "log":
             return await self._log(request, target)
-        if not target.name or request.query.get("watch") in ("true", "1"):
-            query = _query(request, target)
-            if request.query.get("watch") in ("true", "1"):
+        if not target.name or flag(request.query, "watch"):
+            query = list_query(request, target)
+            if flag(request.query, "watch"):
                 return await self._watch(request, resource, query)
             return self._list(request, resource, query)
         obj = self.api.get(resource, target.namespace, target.name)
@@ -126,6 +137,7 @@ class Server:
         return self._answer(request, resource, obj)
 
     def _list(self, request: web.Request, resource: Resource, query: Query) -> web.Response:
+        check_revision(request.query, self.api.store.revision)
         page = self.lister.page(resource, query)
         shape = _shape(request)
         if shape == "Table":
@@ -144,7 +156,7 @@ class Server:
     async def _watch(
         self, request: web.Request, resource: Resource, query: Query
     ) -> web.StreamResponse:
-        watch = Watch(self.api, resource, query, _watch_options(request),
+        watch = Watch(self.api, resource, query, watch_options(request),
                       self._encoder(request, resource))
         response = web.StreamResponse()
         response.content_type = "application/json"
@@ -167,6 +179,8 @@ class Server:
 
     async def _log(self, request: web.Request, target: Target) -> web.StreamResponse:
         pod = self.api.get(target.resource, target.namespace, target.name)
+        if not pod["spec"].get("nodeName"):
+            return web.Response(status=204)
         query = LogQuery.from_parameters(request.query)
         text = self.logs.read(pod, query)
         if not query.follow:
@@ -181,9 +195,13 @@ class Server:
 
     # Writing
 
+    async def _request(self, request: web.Request) -> tuple[Any, Options]:
+        body, duplicates = await _body(request)
+        return body, write_options(request, request["target"], duplicates)
+
     async def _post(self, request: web.Request) -> web.StreamResponse:
         target: Target = request["target"]
-        body, options = await _body(request), _options(request, target)
+        body, options = await self._request(request)
         if target.subresource == "binding":
             answer = subresources.bind(self.api, target.namespace, target.name, body, options)
             return _json(answer, 201)
@@ -197,7 +215,7 @@ class Server:
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
         target: Target = request["target"]
-        body, options = await _body(request), _options(request, target)
+        body, options = await self._request(request)
         where = target.resource, target.namespace, target.name
         if target.subresource == "scale":
             return _json(subresources.write_scale(self.api, *where, body, "", options))
@@ -210,30 +228,27 @@ class Server:
         target: Target = request["target"]
         style = PATCH_STYLES.get(request.content_type)
         if style is None:
-            raise errors.unsupported_media_type(request.content_type, list(PATCH_STYLES))
-        body, options = await _body(request), _options(request, target)
+            raise errors.unsupported_media_type()
+        body, options = await self._request(request)
         where = target.resource, target.namespace, target.name
         if target.subresource == "scale":
             return _json(subresources.write_scale(self.api, *where, body, style, options))
         if style != "apply":
             obj = self.api.patch(*where, style, body, options)
             return self._answer(request, target.resource, obj, 200, options)
-        if not request.query.get("fieldManager"):
-            problem = errors.required("fieldManager", "is required for apply patch")
-            raise errors.invalid("meta.k8s.io", "PatchOptions", "", [problem])
         obj, created = self.api.apply(*where, body, options)
         return self._answer(request, target.resource, obj, 201 if created else 200, options)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         target: Target = request["target"]
-        body = await _body(request) if request.body_exists else {}
-        options = deletion.DeleteOptions.from_body({**body, **_delete_parameters(request)})
+        body = (await _body(request))[0] if request.body_exists else {}
+        options = deletion.DeleteOptions.from_body({**body, **delete_parameters(request)})
         if target.name:
             answer = deletion.delete(self.api, target.resource, target.namespace, target.name,
                                      options)
             return _json(conversion.to_served(answer, target.resource)
                          if answer["kind"] == target.resource.kind else answer)
-        page = self.lister.page(target.resource, _query(request, target))
+        page = self.lister.page(target.resource, list_query(request, target))
         for record in page.records:
             meta = record.obj["metadata"]
             deletion.delete(self.api, target.resource, meta.get("namespace", ""), meta["name"],
@@ -286,7 +301,7 @@ def _discover(request: web.Request, api: Api, path: str) -> web.Response:
 
 def _verb(request: web.Request, target: Target) -> str:
     if request.method in _READ_METHODS:
-        if request.query.get("watch") in ("true", "1"):
+        if flag(request.query, "watch"):
             return "watch"
         return "get" if target.name else "list"
     verb = {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(request.method, "delete")
@@ -295,89 +310,42 @@ def _verb(request: web.Request, target: Target) -> str:
 
 def _shape(request: web.Request) -> str:
     """What form the client wants: Table, PartialObjectMetadata(List), or "" for plain JSON."""
-    for choice in request.headers.get("Accept", "").split(","):
+    for choice in request.headers.get("Accept", "*/*").split(","):
         parameters = [part.strip() for part in choice.split(";")]
-        if parameters[0] not in ("application/json", "*/*"):
+        if parameters[0] not in ("application/json", "application/*", "*/*"):
             continue
         kind = next((p[3:] for p in parameters if p.startswith("as=")), "")
         if not kind or "v=v1" in parameters:
             return kind
-    return ""
+    raise errors.not_acceptable()
 
 
-async def _body(request: web.Request) -> Any:
-    media = request.content_type
-    if media.endswith("protobuf") or media.endswith("cbor"):
-        raise errors.unsupported_media_type(media, ["application/json", "application/yaml"])
-    raw = await request.read()
-    if not raw:
-        return {}
+async def _body(request: web.Request) -> tuple[Any, list[str]]:
+    """The body and the fields it names twice; raises StatusError 400 or 415."""
+    media, raw = request.content_type, await request.read()
+    if media.endswith(("protobuf", "cbor")):
+        raise errors.unsupported_media_type()
+    if media.endswith("yaml") and not raw.lstrip().startswith(b"{"):
+        return _yaml(raw), []
     try:
-        return json.loads(raw)
-    except ValueError as error:
-        if not media.endswith("yaml"):
-            text = f"couldn't get version/kind; json parse error: {error}"
-            raise errors.bad_request(text) from None
+        return read_json(raw)
+    except JsonError as error:
+        raise errors.bad_request(_unreadable(request, raw, error)) from None
+
+
+def _unreadable(request: web.Request, raw: bytes, error: JsonError) -> str:
+    if request.method == "PATCH":
+        return f"error decoding patch: {error}"
+    kind = request["target"].resource.kind
+    return (f"the object provided is unrecognized (must be of type {kind}): couldn't get "
+            f"version/kind; json parse error: {error} ({raw.decode(errors='replace')[:100]})")
+
+
+def _yaml(raw: bytes) -> Any:
     try:
         return yaml.load(raw, yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise errors.bad_request(f"error decoding YAML: {error}") from None
-
-
-def _options(request: web.Request, target: Target) -> Options:
-    query = request.query
-    dry_run = query.getall("dryRun", [])
-    if any(value != "All" for value in dry_run):
-        problem = errors.not_supported("dryRun", dry_run[0], ["All"])
-        raise errors.invalid("meta.k8s.io", "PatchOptions", "", [problem])
-    agent = request.headers.get("User-Agent", "unknown").partition("/")[0]
-    return Options(
-        manager=query.get("fieldManager") or agent or "unknown",
-        dry_run=bool(dry_run),
-        validation=query.get("fieldValidation") or "Warn",
-        force=query.get("force") in ("true", "1"),
-        subresource=target.subresource,
-    )
-
-
-def _query(request: web.Request, target: Target) -> Query:
-    query = request.query
-    limit = query.get("limit", "0")
-    return Query(
-        namespace=target.namespace,
-        name=target.name,
-        label_selector=query.get("labelSelector", ""),
-        field_selector=query.get("fieldSelector", ""),
-        limit=int(limit) if limit.isdigit() else 0,
-        continue_token=query.get("continue", ""),
-    )
-
-
-def _watch_options(request: web.Request) -> WatchOptions:
-    query = request.query
-    revision = query.get("resourceVersion", "")
-    if revision and not revision.isdigit():
-        problem = errors.invalid_value("resourceVersion", revision, "must be an unsigned integer")
-        raise errors.invalid("meta.k8s.io", "ListOptions", "", [problem])
-    initial = query.get("sendInitialEvents")
-    return WatchOptions(
-        revision=revision,
-        bookmarks=query.get("allowWatchBookmarks") in ("true", "1"),
-        send_initial_events=None if initial is None else initial in ("true", "1"),
-        timeout_seconds=float(query.get("timeoutSeconds") or 0),
-    )
-
-
-def _delete_parameters(request: web.Request) -> dict[str, Any]:
-    query = request.query
-    found: dict[str, Any] = {}
-    if query.get("gracePeriodSeconds"):
-        found["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
-    if query.get("propagationPolicy"):
-        found["propagationPolicy"] = query["propagationPolicy"]
-    if query.get("dryRun"):
-        found["dryRun"] = [query["dryRun"]]
-    return found
 
 
 def _raw(body: bytes, code: int = 200) -> web.Response:

@@ -6,7 +6,8 @@ Source: pkg/registry/apps/*/storage (scale), pkg/registry/core/pod/storage (bind
 from typing import Any
 
 from . import deletion, errors
-from .api import Api, Options
+from .api import Api
+from .codec import Options
 from .patches import json_patch, merge_patch
 from .resources import Resource
 from .store import Object

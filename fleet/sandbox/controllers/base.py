@@ -5,6 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..errors import StatusError
+from ..event_recorder import Note
 from ..store import Change, Object, name_of
 
 if TYPE_CHECKING:
@@ -82,9 +83,11 @@ class Controller:
         log.debug("%s: %s/%s: %s", self.component, *key, error)
         self.enqueue_after(key, RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
 
-    def record(self, obj: Object, kind: str, reason: str, message: str) -> None:
+    def record(
+        self, obj: Object, kind: str, reason: str, message: str, action: str = ""
+    ) -> None:
         """Record an event about `obj`; `kind` is Normal or Warning."""
-        self.cluster.events.record(self.component, obj, kind, reason, message)
+        self.cluster.events.record(self.component, obj, Note(kind, reason, message, action))
 
 
 def controller_of(obj: Object) -> Object | None:

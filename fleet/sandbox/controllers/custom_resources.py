@@ -3,7 +3,7 @@
 Source: k8s.io/apiextensions-apiserver/pkg/controller/{establish,finalizer,status}.
 """
 
-from ..api import Options
+from ..codec import Options
 from ..deletion import delete
 from ..store import Change, Object, name_of
 from .base import Controller, Key

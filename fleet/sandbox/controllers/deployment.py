@@ -6,7 +6,7 @@ in `rollout_math.py`, conditions and progress in `rollout_status.py`, revisions 
 
 from dataclasses import dataclass
 
-from ..api import Options
+from ..codec import Options
 from ..errors import StatusError
 from ..selectors import label_selector
 from ..store import Change, Object, name_of
@@ -294,17 +294,25 @@ class DeploymentController(Controller):
         if allowed <= 0:
             return False
         removed = self._remove_unhealthy(rollout, allowed)
+        if removed is None:
+            return False
         return removed + self._remove_available(rollout, least) > 0
 
-    def _remove_unhealthy(self, rollout: Rollout, allowed: int) -> int:
-        """Pods of old ReplicaSets that are not available cost nothing to remove."""
+    def _remove_unhealthy(self, rollout: Rollout, allowed: int) -> int | None:
+        """Pods of old ReplicaSets that are not available cost nothing to remove.
+
+        None when a status is behind its spec: then nothing may be removed in this round.
+        """
         removed = 0
         for old in rollout_math.by_creation(rollout_math.active(rollout.old)):
             unhealthy = replicas_of(old) - rollout_math.status_of(old, "availableReplicas")
             count = min(allowed - removed, unhealthy)
-            if count > 0:
-                self._resize(rollout, old, replicas_of(old) - count)
-                removed += count
+            if removed >= allowed or unhealthy == 0:
+                continue
+            if count < 0:
+                return None
+            self._resize(rollout, old, replicas_of(old) - count)
+            removed += count
         return removed
 
     def _remove_available(self, rollout: Rollout, least: int) -> int:

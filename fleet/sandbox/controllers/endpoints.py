@@ -5,7 +5,7 @@ Source: pkg/controller/endpoint, pkg/controller/endpointslice.
 
 from collections.abc import Iterator
 
-from ..api import Options
+from ..codec import Options
 from ..deletion import delete
 from ..errors import StatusError
 from ..store import Change, Object, name_of

@@ -4,7 +4,7 @@ Source: pkg/controller/garbagecollector/garbagecollector.go (`attemptToDeleteIte
 `attemptToOrphan`).
 """
 
-from ..api import Options
+from ..codec import Options
 from ..deletion import FOREGROUND, ORPHAN, DeleteOptions, delete
 from ..store import Change, Object, name_of
 from .base import Controller, Key

@@ -8,7 +8,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..api import Options
+from ..codec import Options
 from ..scenarios import PodBehaviour, behaviour_of
 from ..store import Change, Object, name_of
 from . import pod_status

@@ -4,7 +4,7 @@ Source: pkg/controller/serviceaccount, pkg/controller/certificates/rootcacertpub
 pkg/controller/namespace/deletion.
 """
 
-from ..api import Options
+from ..codec import Options
 from ..deletion import delete
 from ..store import Change, Object, name_of
 from ..subresources import finalize_namespace

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..api import Options
+from ..codec import Options
 from ..clock import parse_rfc3339
 from ..deletion import delete
 from ..errors import StatusError

@@ -60,7 +60,7 @@ class Decoder:
             raise _wrong(value, owner, path, "map[string]string")
         assert schema.element is not None
         element = schema.element
-        decoded = {k: self.decode(v, element, f"{path}.{k}", owner) for k, v in value.items()}
+        decoded = {k: self.decode(v, element, path, owner) for k, v in value.items()}
         return {k: "" if v is None and element.scalar == "string" else v for k, v in decoded.items()}
 
     def _list(self, value: Any, schema: Type, path: str, owner: str) -> Any:

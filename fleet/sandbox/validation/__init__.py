@@ -33,6 +33,11 @@ _UPDATES_BY_KIND = {
     "Secret": network.immutable_data,
 }
 
+_STATUS_BY_KIND = {
+    "Deployment": workloads.status_counts,
+    "ReplicaSet": workloads.status_counts,
+}
+
 
 def validate(obj: Object, namespaced: bool) -> Iterator[FieldError]:
     """Everything wrong with a complete object."""
@@ -43,6 +48,13 @@ def validate(obj: Object, namespaced: bool) -> Iterator[FieldError]:
 
 def validate_update(new: Object, old: Object) -> Iterator[FieldError]:
     """Everything wrong with the way from `old` to `new`."""
-    yield from metadata.meta_update(new["metadata"], old["metadata"])
+    for _ in range(2):  # upstream checks metadata in the generic registry and in the kind's own
+        yield from metadata.meta_update(new["metadata"], old["metadata"])
     if rule := _UPDATES_BY_KIND.get(new["kind"]):
         yield from rule(new, old)
+
+
+def validate_status(new: Object) -> Iterator[FieldError]:
+    """Everything wrong with a status somebody wrote."""
+    if rule := _STATUS_BY_KIND.get(new["kind"]):
+        yield from rule(new.get("status", {}))

@@ -27,6 +27,7 @@ QUALIFIED_TEXT = (
     "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
     "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
+KEY_TEXT = QUALIFIED_TEXT.replace("name part", "a valid label key", 1)
 VALUE_TEXT = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value', "
@@ -87,7 +88,7 @@ def object_meta(obj: Object, namespaced: bool) -> Iterator[FieldError]:
 
 def labels(values: dict[str, str], path: str) -> Iterator[FieldError]:
     for key, value in values.items():
-        if problem := _qualified_problem(key):
+        if problem := qualified_problem(key):
             yield invalid_value(path, key, problem)
         if len(value) > 63:
             yield invalid_value(path, value, "must be no more than 63 characters")
@@ -97,15 +98,17 @@ def labels(values: dict[str, str], path: str) -> Iterator[FieldError]:
 
 def annotations(values: dict[str, str], path: str) -> Iterator[FieldError]:
     for key in values:
-        if problem := _qualified_problem(key.lower()):
+        if problem := qualified_problem(key.lower()):
             yield invalid_value(path, key, problem)
     if sum(len(k) + len(v) for k, v in values.items()) > ANNOTATIONS_LIMIT_BYTES:
         detail = f"may not be more than {ANNOTATIONS_LIMIT_BYTES} bytes"
         yield FieldError("FieldValueTooLong", path, "", detail)
 
 
-def _qualified_problem(key: str) -> str:
+def qualified_problem(key: str) -> str:
     prefix, slash, name = key.rpartition("/")
+    if "/" in prefix:
+        return f"{KEY_TEXT} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
     if slash and (not prefix or subdomain_name(prefix)):
         return f"prefix part {subdomain_name(prefix)}" if prefix else "prefix part must be non-empty"
     if not name:

@@ -18,6 +18,8 @@ from .metadata import label_name, unique
 Object = dict[str, Any]
 _ENV_NAME = re.compile(r"^[^=\x00-\x1f\x7f]+$")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+_SOURCES = ("emptyDir", "hostPath", "secret", "nfs", "persistentVolumeClaim", "downwardAPI",
+            "configMap", "projected", "ephemeral", "csi", "image")
 UPDATE_TEXT = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -58,8 +60,13 @@ def _volumes(volumes: list[Object], path: str) -> Iterator[FieldError]:
         elif problem := label_name(volume["name"]):
             yield invalid_value(f"{path}[{index}].name", volume["name"], problem)
         if len(volume.keys() - {"name"}) > 1:
-            extra = sorted(volume.keys() - {"name"})[1]
+            extra = sorted(volume.keys() - {"name"}, key=_source_order)[1]
             yield forbidden_field(f"{path}[{index}].{extra}", "may not specify more than 1 volume type")
+
+
+def _source_order(source: str) -> int:
+    """Where upstream looks at a volume source; the first one found is the one that may stay."""
+    return _SOURCES.index(source) if source in _SOURCES else len(_SOURCES)
 
 
 def _container(container: Object, path: str, volumes: set[str]) -> Iterator[FieldError]:

@@ -53,13 +53,13 @@ def _selector_and_template(spec: Object) -> Iterator[FieldError]:
     template_labels = template.get("metadata", {}).get("labels", {})
     if selector is None:
         yield required("spec.selector")
+        yield _mismatch(template_labels)
     else:
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
             yield invalid_value("spec.selector", selector,
                                 "empty selector is invalid for deployment")
         elif not label_selector(selector)(template_labels):
-            yield invalid_value("spec.template.metadata.labels", template_labels,
-                                "`selector` does not match template `labels`")
+            yield _mismatch(template_labels)
         yield from labels(selector.get("matchLabels", {}), "spec.selector.matchLabels")
     yield from labels(template_labels, "spec.template.labels")
     yield from annotations(template.get("metadata", {}).get("annotations", {}),
@@ -71,6 +71,11 @@ def _selector_and_template(spec: Object) -> Iterator[FieldError]:
         yield not_supported("spec.template.spec.restartPolicy", policy, ["Always"])
 
 
+def _mismatch(template_labels: dict[str, str]) -> FieldError:
+    return invalid_value("spec.template.metadata.labels", template_labels,
+                         "`selector` does not match template `labels`")
+
+
 def _strategy(strategy: Object) -> Iterator[FieldError]:
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind == "Recreate":
@@ -80,7 +85,8 @@ def _strategy(strategy: Object) -> Iterator[FieldError]:
     elif kind == "RollingUpdate":
         yield from _rolling(rolling or {})
     else:
-        yield not_supported("spec.strategy.type", kind, ["Recreate", "RollingUpdate"])
+        shown = {"Type": kind, "RollingUpdate": rolling}
+        yield not_supported("spec.strategy", shown, ["Recreate", "RollingUpdate"])
 
 
 def _rolling(rolling: Object) -> Iterator[FieldError]:
@@ -103,7 +109,22 @@ def _int_or_percent(value: int | str, path: str) -> Iterator[FieldError]:
 
 
 def _is_zero(value: int | str) -> bool:
-    return value in (0, "0%", "0")
+    """Zero as upstream reads it: nonsense counts as nothing."""
+    return not value if isinstance(value, int) else not int(value.rstrip("%") or 0) if (
+        _PERCENT.match(value)
+    ) else True
+
+
+def status_counts(status: Object) -> Iterator[FieldError]:
+    """Counts of a status that contradict each other."""
+    total, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
+    for name in ("updatedReplicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
+        if status.get(name, 0) > total:
+            yield invalid_value(f"status.{name}", status[name],
+                                "cannot be greater than status.replicas")
+    if status.get("availableReplicas", 0) > ready:
+        yield invalid_value("status.availableReplicas", status["availableReplicas"],
+                            "cannot be greater than readyReplicas")
 
 
 def selector_is_immutable(new: Object, old: Object) -> Iterator[FieldError]:
