@@ -64,12 +64,15 @@ def duration(seconds: float | int | None) -> str:
 
 
 @register.simple_tag
-def between(start: datetime | str | None, end: datetime | str | None) -> str:
-    """How long something took, or has been taking when it has no end yet."""
-    begun = moment(start)
+def between(start: datetime | str | None, end: datetime | str | None) -> SafeString | str:
+    """How long something took; without an end how long it has been taking, which keeps moving."""
+    begun, ended = moment(start), moment(end)
     if begun is None:
         return ""
-    return duration(((moment(end) or timezone.now()) - begun).total_seconds())
+    if ended is not None:
+        return duration((ended - begun).total_seconds())
+    so_far = duration((timezone.now() - begun).total_seconds())
+    return format_html('<span data-since="{}">{}</span>', begun.isoformat(), so_far)
 
 
 @register.filter

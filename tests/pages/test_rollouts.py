@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deploy.models import Intent, Rollout
-from portal.dashboard.queries import rollouts as queries
+from portal.dashboard.queries import pods
 from tests.factories import make_cluster, make_placement, make_rollout
 from tests.pages.conftest import World, pod
 
@@ -151,7 +151,7 @@ def test_htmx_gets_the_parts_that_change_each_marked_for_its_place(world: World)
     for name in ("head", "plan", "traffic", "next", "pods", "record"):
         assert f'id="rollout-{name}"' in part
         assert f'id="rollout-{name}"' in whole
-    assert part.count('hx-swap-oob="true"') == 6
+    assert part.count('hx-swap-oob="true"') == 7
 
 
 def test_a_log_that_cannot_be_read_says_why(world: World) -> None:
@@ -168,7 +168,7 @@ def test_logs_of_pods_elsewhere_cannot_be_read(world: World) -> None:
 
 def tile(**given: Any) -> dict[str, Any]:
     seen = {"name": "asr-h-x", "uid": "u", **pod("h", **given)}
-    (made,) = queries.pod_tiles([seen], ["h"])
+    (made,) = pods.tiles([seen], lambda seen: seen["template_hash"] == "h")
     return made
 
 
@@ -186,9 +186,9 @@ def test_a_pod_is_told_by_colour_word_and_reason() -> None:
 def test_the_bar_counts_ready_pods_alone() -> None:
     projection = {"from_release": {"version": "1"}, "release": {"version": "2"}}
     tiles = [tile(ready=True), {**tile(ready=True), "new": False}, tile(reason="Pending")]
-    shares = queries.shares(projection, tiles)
+    shares = pods.shares(projection, tiles)
     assert (shares["old"], shares["new"], shares["new_percent"]) == (1, 1, 50)
-    assert queries.shares(projection, []) is None
+    assert pods.shares(projection, []) is None
 
 
 def test_the_list_can_be_filtered_by_state_service_and_cluster(world: World) -> None:
@@ -203,3 +203,25 @@ def test_the_list_can_be_filtered_by_state_service_and_cluster(world: World) -> 
     assert versions("?service=tts") == []
     assert versions("?q=1.1&cluster=eu-west-1") == ["1.1.0"]
     assert versions("?sort=created") == ["1.1.0", "1.2.0"]
+
+
+def test_after_an_abort_the_older_releases_pods_are_not_called_new(world: World) -> None:
+    """The hashes an ended abort noted are those of what it restored."""
+    rollout = make_rollout(make_placement(world.service), world.first, state="aborted")
+    rollout.stable = world.done  # the same images: only the configuration differed
+    rollout.memory = {"template_hashes": ["restored"]}
+    new = pods.is_new(rollout)
+    assert not new(pod("restored"))
+    assert new(pod("crashed"))
+
+
+def test_where_images_differ_they_tell_new_pods_from_old_ones(world: World) -> None:
+    new = pods.is_new(world.live)
+    assert new(pod("any", images=list(world.second.images.values())))
+    assert not new(pod("any", images=list(world.first.images.values())))
+
+
+def test_an_ended_rollout_points_to_the_one_that_took_over(world: World) -> None:
+    html = show(world, world.done)
+    assert "A later rollout took over" in html
+    assert reverse("rollout", kwargs={"pk": world.live.pk}) in html

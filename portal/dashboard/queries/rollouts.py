@@ -12,7 +12,6 @@ from deploy.projections import rollout_projection
 from portal.base import access
 from portal.base.models import AuditEntry, User
 
-FAILED_REASONS = ("CrashLoopBackOff", "Error", "OOMKilled", "Evicted", "CreateContainerConfigError")
 _MACHINERY = ("fence", "plan_sha256", "step")
 SORTS = {
     "created": "created_at",
@@ -65,55 +64,12 @@ def projected(rows: Iterable[Rollout]) -> list[dict[str, Any]]:
     return [rollout_projection(row) for row in rows]
 
 
-def pod_tiles(pods: Iterable[dict[str, Any]], new_hashes: Iterable[str]) -> list[dict[str, Any]]:
-    """Pods as tiles, old ones first: `{name, uid, new, leaving, tone, word, why, ...}`."""
-    hashes = set(new_hashes)
-    tiles = [_tile(pod, pod.get("template_hash") in hashes) for pod in pods]
-    return sorted(tiles, key=lambda tile: (tile["new"], tile["name"]))
-
-
-def _tile(pod: dict[str, Any], new: bool) -> dict[str, Any]:
-    tone, word = _pod_state(pod)
-    age = "new" if new else "old"
-    why = ", ".join(filter(None, (pod.get("reason"), pod.get("message"))))
-    told = f"{pod['name']}: {age}, {word}{f', {why}' if why and why != word else ''}"
-    restarts = pod.get("restarts") or 0
-    if restarts:
-        told += f", {restarts} restart{'s' if restarts > 1 else ''}"
-    leaving = bool(pod.get("deleting"))
-    return {**pod, "new": new, "leaving": leaving, "tone": tone, "word": word, "told": told}
-
-
-def _pod_state(pod: dict[str, Any]) -> tuple[str, str]:
-    reason = pod.get("reason") or ""
-    if pod.get("deleting"):
-        return "idle", "stopping"
-    if pod.get("phase") == "Failed" or reason in FAILED_REASONS or "Image" in reason:
-        return "bad", "failed"
-    if pod.get("ready"):
-        return "good", "ready"
-    return "warn", "unschedulable" if reason == "Unschedulable" else "not ready"
-
-
-def shares(projection: dict[str, Any], tiles: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """How the ready pods are split between old and new: counts and percentages of the whole."""
-    ready = [tile for tile in tiles if tile["tone"] == "good"]
-    new = sum(tile["new"] for tile in ready)
-    old = len(ready) - new
-    if not ready:
+def later(rollout: Rollout) -> Rollout | None:
+    """The newest rollout of the placement, when an ended one is not it."""
+    if not rollout.is_terminal:
         return None
-    percent = round(100 * new / len(ready))
-    before, after = projection["from_release"], projection["release"]
-    return {
-        "old": old,
-        "new": new,
-        "old_percent": 100 - percent,
-        "new_percent": percent,
-        "old_middle": (100 - percent) / 2,
-        "new_middle": 100 - percent / 2,
-        "old_version": before["version"] if before else "before",
-        "new_version": after["version"],
-    }
+    newest = rollout.placement.rollouts.select_related("release").order_by("-created_at").first()
+    return newest if newest != rollout else None
 
 
 def record(rollout: Rollout, limit: int = 40) -> list[dict[str, Any]]:
@@ -122,16 +78,22 @@ def record(rollout: Rollout, limit: int = 40) -> list[dict[str, Any]]:
         object_type="deploy.rollout", object_id=str(rollout.pk)
     ).order_by("-at")[:limit]
     attempts = rollout.attempts.order_by("-at")[:limit]
-    lines = [*map(_audit_line, audit), *map(_attempt_line, attempts)]
+    titles = [step.title for step in rollout.steps.all()]
+    lines = [*(_audit_line(entry, titles) for entry in audit), *map(_attempt_line, attempts)]
     return sorted(lines, key=lambda line: line["at"], reverse=True)[:limit]
 
 
-def _audit_line(entry: AuditEntry) -> dict[str, Any]:
-    detail = entry.reason or ", ".join(
-        f"{name}: {_change(value)}" for name, value in entry.change.items() if _tells(name, value)
-    )
+def _audit_line(entry: AuditEntry, titles: list[str]) -> dict[str, Any]:
+    told = [f"{name}: {_change(v)}" for name, v in entry.change.items() if _tells(name, v)]
+    detail = entry.reason or ", ".join([*told, *_step(entry.change.get("step"), titles)])
     what = entry.verb.removeprefix("rollout.").replace("_", " ")
     return {"at": entry.at, "who": entry.actor, "what": what, "detail": detail, "tone": "idle"}
+
+
+def _step(change: Any, titles: list[str]) -> list[str]:
+    """The step that was reached, by its title."""
+    moved = isinstance(change, list) and len(change) == 2 and change[0] != change[1]
+    return [f"step: {titles[change[1]]}"] if moved and change[1] < len(titles) else []
 
 
 def _tells(name: str, value: Any) -> bool:

@@ -22,6 +22,7 @@ from portal.base import access
 from portal.base.models import Role, User
 from portal.dashboard import pages
 from portal.dashboard.forms.rollouts import ConfirmForm
+from portal.dashboard.queries import pods
 from portal.dashboard.queries import rollouts as queries
 from portal.dashboard.queries.blast import blast_radius
 from portal.dashboard.queries.services import visible as visible_services
@@ -125,42 +126,24 @@ def _name_to_type(rollout: Rollout, verb: str) -> str:
 
 def _page_context(user: User, rollout: Rollout) -> dict[str, Any]:
     projection = rollout_projection(rollout)
-    tiles = queries.pod_tiles(placement_pods(rollout.placement), projection["template_hashes"])
+    tiles = pods.tiles(placement_pods(rollout.placement), pods.is_new(rollout))
     actions = _actions(user, rollout)
     return {
         "rollout": rollout,
         "p": projection,
         "pods": tiles,
-        "log_offer": _worth_reading(tiles),
-        "pod_counts": _pod_counts(tiles),
-        "pod_troubles": _troubles(tiles),
-        "shares": queries.shares(projection, tiles),
+        "log_offer": pods.worth_reading(tiles),
+        "pod_counts": pods.counts(tiles),
+        "pod_troubles": pods.troubles(tiles),
+        "shares": pods.shares(projection, tiles),
         "actions": actions,
         "why_not": next((a["why_not"] for a in actions if a["why_not"]), ""),
+        "later": queries.later(rollout),
         "evidence": queries.evidence(rollout.steps.all()),
         "record": queries.record(rollout),
         "watch": watch_freshness(rollout.placement.cluster),
         "environment": rollout.placement.cluster.environment,
     }
-
-
-def _pod_counts(tiles: list[dict[str, Any]]) -> str:
-    new = sum(tile["new"] for tile in tiles)
-    waiting = sum(tile["tone"] in ("warn", "bad") for tile in tiles)
-    told = [f"old {len(tiles) - new}", f"new {new}"]
-    return " · ".join([*told, f"{waiting} not ready"] if waiting else told)
-
-
-def _worth_reading(tiles: list[dict[str, Any]]) -> str:
-    """The pod whose log is offered first: one that fails, else a new one."""
-    ranked = sorted(tiles, key=lambda tile: (tile["tone"] != "bad", not tile["new"]))
-    return ranked[0]["name"] if ranked else ""
-
-
-def _troubles(tiles: list[dict[str, Any]], limit: int = 3) -> list[dict[str, Any]]:
-    """Pods that fail with a reason, one per kind of reason."""
-    by_reason = {t.get("reason"): t for t in tiles if t["tone"] in ("warn", "bad") and t["reason"]}
-    return list(by_reason.values())[:limit]
 
 
 def _actions(user: User, rollout: Rollout) -> list[dict[str, Any]]:

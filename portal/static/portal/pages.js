@@ -87,16 +87,34 @@ document.addEventListener("click", (event) => {
 
 /* --- Swaps ----------------------------------------------------------------------------------- */
 /* A part that did not change is left alone: focus, selection and open details stay. */
+const AGES = /(<(?:time|span) [^>]*(?:data-ago|data-since)[^>]*>)[^<]*/g;
+const shape = (part) => part.innerHTML.replace(AGES, "$1");
+
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
-  const { target, fragment, elt } = event.detail;
-  const fresh = fragment?.querySelector?.(`#${CSS.escape(target.id)}`) ?? fragment?.firstElementChild ?? elt;
-  if (fresh && fresh.innerHTML === target.innerHTML) event.detail.shouldSwap = false;
+  const { target, fragment } = event.detail;
+  const fresh = fragment?.querySelector?.(`#${CSS.escape(target.id)}`);
+  if (!fresh) return;
+  if (shape(fresh) === shape(target)) event.detail.shouldSwap = false;
+  else if (target.matches("select")) keepChoice(target, fresh);
+});
+
+/* What a person chose stays chosen while the list around it changes. */
+function keepChoice(before, after) {
+  if (document.activeElement === before || before.dataset.chosen) {
+    const same = [...after.options].find((option) => option.value === before.value);
+    if (same) for (const option of after.options) option.toggleAttribute("selected", option === same);
+    after.dataset.chosen = before.dataset.chosen ?? "";
+  }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "log-pod") event.target.dataset.chosen = "yes";
 });
 
 /* --- Ages ------------------------------------------------------------------------------------- */
 function duration(seconds) {
   const [size, unit] = UNITS.find(([size]) => seconds >= size) ?? [1, "s"];
-  return `${Math.floor(seconds / size)} ${unit}`;
+  return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
 }
 
 function age(time) {
@@ -110,5 +128,8 @@ setInterval(() => {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const text = age(time);
     if (time.textContent !== text) time.textContent = text;
+  }
+  for (const span of document.querySelectorAll("[data-since]")) {
+    span.textContent = duration((Date.now() - Date.parse(span.dataset.since)) / 1000);
   }
 }, 1000);
