@@ -88,8 +88,10 @@ class Api:
         problems = list(validate(obj, resource.namespaced))
         if problems:
             raise errors.invalid(resource.group, resource.kind, meta.get("name", ""), problems)
-        if self.store.get(resource.storage, meta.get("namespace", ""), meta["name"]):
-            raise errors.already_exists(resource.group, resource.plural, meta["name"])
+        same = self.store.get(resource.storage, meta.get("namespace", ""), meta["name"])
+        if same is not None:
+            dying = "deletionTimestamp" in same["metadata"]
+            raise errors.already_exists(resource.group, resource.plural, meta["name"], dying)
         return self.commit(resource, obj, options)
 
     def _reset_status(self, resource: Resource, obj: Object) -> None:

@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Any
 
-from .errors import page_not_found
 from .resources import Resource, Resources
+from .routes import UnknownPath
 from .schema import GVK, definition_name, definitions
 
 VERSION = {
@@ -50,14 +50,14 @@ def _group(name: str, versions: list[str]) -> dict[str, Any]:
 def group(resources: Resources, name: str) -> dict[str, Any]:
     versions = resources.group_versions().get(name)
     if not versions:
-        raise page_not_found()
+        raise UnknownPath(name)
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)}
 
 
 def resource_list(resources: Resources, group_name: str, version: str) -> dict[str, Any]:
     served = resources.in_group_version(group_name, version)
     if not served:
-        raise page_not_found()
+        raise UnknownPath(f"{group_name}/{version}")
     entries: list[dict[str, Any]] = []
     for resource in served:
         entries.append(_entry(resource))
@@ -161,7 +161,7 @@ def openapi_document(resources: Resources, path: str) -> dict[str, Any]:
     group_name, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[-1])
     served = resources.in_group_version(group_name, version)
     if not served:
-        raise page_not_found()
+        raise UnknownPath(path)
     schemas = dict(definitions())
     for resource in served:
         if resource.custom is not None:

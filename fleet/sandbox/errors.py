@@ -104,8 +104,9 @@ def not_found(group: str, resource: str, name: str) -> StatusError:
     return StatusError(404, "NotFound", message, _object_details(group, resource, name))
 
 
-def already_exists(group: str, resource: str, name: str) -> StatusError:
+def already_exists(group: str, resource: str, name: str, dying: bool = False) -> StatusError:
     message = f'{qualified(group, resource)} "{name}" already exists'
+    message = f"object is being deleted: {message}" if dying else message
     return StatusError(409, "AlreadyExists", message, _object_details(group, resource, name))
 
 
@@ -146,9 +147,9 @@ def forbidden(group: str, resource: str, name: str, why: str) -> StatusError:
     return StatusError(403, "Forbidden", message, _object_details(group, resource, name))
 
 
-def method_not_supported(group: str, resource: str, action: str) -> StatusError:
-    message = f'{action} is not supported on resources of kind "{qualified(group, resource)}"'
-    return StatusError(405, "MethodNotAllowed", message, _object_details(group, resource, ""))
+def method_not_allowed() -> StatusError:
+    message = "the server does not allow this method on the requested resource"
+    return StatusError(405, "MethodNotAllowed", message, {})
 
 
 def page_not_found() -> StatusError:

@@ -25,7 +25,8 @@ class LogQuery:
     @classmethod
     def from_parameters(cls, query: Mapping[str, str]) -> "LogQuery":
         def number(name: str) -> int | None:
-            return int(query[name]) if query.get(name, "").isdigit() else None
+            text = query.get(name, "")
+            return int(text) if text.lstrip("-").isdigit() else None
 
         return cls(
             query.get("container", ""),
@@ -64,7 +65,8 @@ class LogBook:
             del self._lines[key]
 
     def read(self, pod: Object, query: LogQuery) -> str:
-        """The lines asked for; raises StatusError 400 as the kubelet does."""
+        """The lines asked for; raises StatusError 400 or 422."""
+        _check(pod, query)
         container = _container(pod, query.container)
         state = _status(pod, container)
         if query.previous and not state.get("restartCount"):
@@ -91,6 +93,13 @@ class LogBook:
                 if line.moment > last:
                     last = line.moment
                     yield _shown(line, query)
+
+
+def _check(pod: Object, query: LogQuery) -> None:
+    if query.tail_lines is not None and query.tail_lines < 0:
+        problem = errors.invalid_value("tailLines", query.tail_lines,
+                                       "must be greater than or equal to 0")
+        raise errors.invalid("", "PodLogOptions", pod["metadata"]["name"], [problem])
 
 
 def _shown(line: Line, query: LogQuery) -> str:

@@ -94,7 +94,9 @@ def _merge_key(result: Object, key: str, value: Any, patch: Object, schema: Type
         result.pop(key, None)
         return
     child = schema.child(key)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and DIRECTIVE in value and not isinstance(result.get(key), dict):
+        result.pop(key, None)  # a directive about something that is not there
+    elif isinstance(value, dict):
         result[key] = _merge_map(result.get(key), value, child)
     elif isinstance(value, list) and "merge" in child.patch_strategy:
         live = result.get(key) or []

@@ -8,6 +8,10 @@ from .resources import Resource, Resources
 _NAMESPACE_PARTS = {"status", "finalize"}
 
 
+class UnknownPath(Exception):
+    """A path of no API group: answered in plain text, as upstream does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     resource: Resource
@@ -28,6 +32,8 @@ def parse_path(path: str, resources: Resources) -> Target | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
         namespace, rest = rest[1], rest[2:]
+    if not resources.in_group_version(group, version):
+        raise UnknownPath(path)
     resource = resources.find(group, version, rest[0])
     if resource is None or len(rest) > 3:
         raise errors.page_not_found()

@@ -73,6 +73,8 @@ class _Parser:
             expected = "in, notin, =, ==, !=, gt, lt"
             raise ValueError(f"found '{operator}', expected: {expected}")
         value = "" if self._tokens[0] in ("", ",") else self._next()
+        if value in _OPERATORS:
+            raise ValueError(f"found '{value}', expected: identifier")
         if operator in "<>":
             return _compare(key, operator, value)
         return _in(key, {value}, operator != "!=")
@@ -81,14 +83,18 @@ class _Parser:
         if (token := self._next()) != "(":
             raise ValueError(f"found '{token}' expected: '('")
         values: set[str] = set()
+        previous = ","
         while (token := self._next()) != ")":
             if token == "" or token in _OPERATORS - {","}:
                 raise ValueError(f"found '{token}', expected: ',', or identifier")
-            if token != ",":
+            if token == previous == ",":
+                values.add("")
+            elif token != ",":
+                if previous != ",":
+                    raise ValueError(f"found '{token}', expected: ',' or ')'")
                 values.add(token)
-            if self._tokens[0] not in (",", ")"):
-                raise ValueError(f"found '{self._tokens[0]}', expected: ',' or ')'")
-        return values or {""}
+            previous = token
+        return values | ({""} if previous == "," else set())
 
 
 def _in(key: str, values: set[str], wanted: bool) -> LabelTest:

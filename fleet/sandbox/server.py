@@ -25,7 +25,7 @@ from .parameters import (
     write_options,
 )
 from .resources import ANSWER_ONLY, Resource
-from .routes import Target, parse_path
+from .routes import Target, UnknownPath, parse_path
 from .store import Object, Record, dumps
 from .watching import Watch
 
@@ -61,6 +61,8 @@ class Server:
             return _json(error.status, error.code)
         except ConnectionError:  # the client went away in the middle of a stream
             return web.Response()
+        except UnknownPath:
+            return web.Response(text="404 page not found\n", status=404)
 
     def _authenticate(self, request: web.Request) -> str:
         """The user's name; raises StatusError 401 for a token nobody issued."""
@@ -116,7 +118,7 @@ class Server:
             "DELETE": self._delete,
         }.get(request.method)
         if method is None:
-            raise errors.method_not_supported("", target.resource.plural, request.method)
+            raise errors.method_not_allowed()
         return await method(request)
 
     # GET
@@ -209,12 +211,14 @@ class Server:
             answer = subresources.evict(self.api, target.namespace, target.name, body, options)
             return _json(answer, 201)
         if target.name:
-            raise errors.method_not_supported(target.resource.group, target.resource.plural, "POST")
+            raise errors.method_not_allowed()
         obj = self.api.create(target.resource, target.namespace, body, options)
         return self._answer(request, target.resource, obj, 201, options)
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
         target: Target = request["target"]
+        if not target.name:
+            raise errors.method_not_allowed()
         body, options = await self._request(request)
         where = target.resource, target.namespace, target.name
         if target.subresource == "scale":
@@ -296,7 +300,7 @@ def _discover(request: web.Request, api: Api, path: str) -> web.Response:
         return _json(discovery.group(resources, parts[1]))
     if parts[0] == "apis" and len(parts) == 3:
         return _json(discovery.resource_list(resources, parts[1], parts[2]))
-    raise errors.page_not_found()
+    raise UnknownPath(path)
 
 
 def _verb(request: web.Request, target: Target) -> str:

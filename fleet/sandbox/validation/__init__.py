@@ -57,4 +57,4 @@ def validate_update(new: Object, old: Object) -> Iterator[FieldError]:
 def validate_status(new: Object) -> Iterator[FieldError]:
     """Everything wrong with a status somebody wrote."""
     if rule := _STATUS_BY_KIND.get(new["kind"]):
-        yield from rule(new.get("status", {}))
+        yield from rule(new)

@@ -15,6 +15,8 @@ PERCENT_TEXT = (
     "a valid percent string must be a numeric string followed by an ending '%' "
     "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
 )
+_UPDATED, _LABELLED = "updatedReplicas", "fullyLabeledReplicas"
+_PARTS = (_UPDATED, _LABELLED, "readyReplicas", "availableReplicas")
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
@@ -115,12 +117,16 @@ def _is_zero(value: int | str) -> bool:
     ) else True
 
 
-def status_counts(status: Object) -> Iterator[FieldError]:
+def status_counts(obj: Object) -> Iterator[FieldError]:
     """Counts of a status that contradict each other."""
+    kind, status = obj["kind"], obj.get("status", {})
     total, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
-    for name in ("updatedReplicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
+    for name in ("observedGeneration", "replicas", *_PARTS, "unavailableReplicas"):
+        if status.get(name, 0) < 0:
+            yield invalid_value(f"status.{name}", status[name], NOT_NEGATIVE)
+    for name in (_LABELLED if kind == "ReplicaSet" else _UPDATED, *_PARTS[2:]):
         if status.get(name, 0) > total:
-            yield invalid_value(f"status.{name}", status[name],
+            yield invalid_value(f"status.{name}", status.get(name, 0),
                                 "cannot be greater than status.replicas")
     if status.get("availableReplicas", 0) > ready:
         yield invalid_value("status.availableReplicas", status["availableReplicas"],
