@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 
@@ -24,9 +25,12 @@ SOON = 60.0
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[SandboxProcess]:
-    """The sandbox as `./pilothouse up` starts it, with pods that start at once."""
-    scenario = str(seed.FOLDER / "sandbox.yaml")
-    process = start_sandbox(tmp_path, list(seed.CLUSTERS), scenario=scenario, start_seconds=0.1)
+    """The sandbox as `./pilothouse up` starts it, with pods that are ready at once."""
+    described = yaml.safe_load((seed.FOLDER / "sandbox.yaml").read_text())
+    described["pods"] = {"start_seconds": 0.1, "stop_seconds": 0.1}
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(yaml.safe_dump(described))
+    process = start_sandbox(tmp_path, list(seed.CLUSTERS), scenario=str(scenario))
     yield process
     process.stop()
 
@@ -105,7 +109,7 @@ def test_every_release_keeps_the_promise_of_its_changelog(demo: SandboxProcess) 
     assert roll_out("1.5.0", placement).state == "succeeded"
     assert running(placement) == (image_of("1.5.0"), "800", 2)
 
-    crash = roll_out("1.6.0-crash", placement, progress_deadline_seconds=4)
+    crash = roll_out("1.6.0-crash", placement, progress_deadline_seconds=2)
     assert crash.state == "aborted"
     assert running(placement) == (image_of("1.5.0"), "800", 2)
 

@@ -233,8 +233,11 @@ def test_a_removed_cluster_is_left_alone(
 
 
 def test_a_dead_cluster_does_not_slow_the_others(
-    start_watcher: Callable[[], Watcher], registered: Callable[..., Cluster]
+    start_watcher: Callable[[], Watcher],
+    registered: Callable[..., Cluster],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("fleet.watching.cluster.PULSE_BUDGET_SECONDS", 1.0)
     with FaultyApiserver() as server:
         server.on("GET", ".*", stall)
         dead = factories.make_cluster("a-dead", credentials=server.endpoint.__dict__)
