@@ -200,7 +200,8 @@ class ListWatch:
         version = ""
         for page in self._pages(query):
             listed = [self._upsert(item) for item in page.items()]
-            version = page.resource_version
+            # The first page's: should a server not keep its snapshot, too old only means more news.
+            version = version or page.resource_version
             unseen.difference_update(change.uid for change in listed)
             ended = [self._end(uid) for uid in self._replaced(listed, missing) if uid in unseen]
             unseen.difference_update(change.uid for change in ended)

@@ -374,11 +374,10 @@ class StateOfPods:
             self._note("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}})
 
     def compact(self) -> None:
-        """Forget the history: older versions are gone."""
+        """Forget the history: new watches from older versions are answered with 410."""
         with self._changed:
             self.version += 1
             self.oldest = self.version
-            self._log.clear()
 
     def _note(self, kind: str, obj: dict[str, Any]) -> None:
         self._log.append((self.version, kind, obj))
@@ -412,12 +411,10 @@ class StateOfPods:
         position = 0
         while time.monotonic() < ends and not exchange.server.stopping.is_set():
             with self._changed:
-                if position > len(self._log):
-                    position = 0
                 fresh, position = self._log[position:], len(self._log)
                 if not fresh:
                     self._changed.wait(0.05)
             for version, kind, obj in fresh:
-                if version > seen or kind == "BOOKMARK":
+                if version > seen or (version == seen and kind == "BOOKMARK"):
                     exchange.event(kind, obj)
         exchange.end_stream()
