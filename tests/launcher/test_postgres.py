@@ -118,10 +118,15 @@ def test_the_database_answers_in_unicode_order_and_utf8(layout: Layout) -> None:
 def test_a_stale_lock_that_names_another_program_is_discarded(layout: Layout) -> None:
     server = Postgres.of(layout, options=VOLATILE)
     server.initialise()
-    (server.data / "postmaster.pid").write_text(f"{os.getpid()}\n{server.data}\n")
-    server.discard_stale_lock()
-    with running(server):
-        pass
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        (server.data / "postmaster.pid").write_text(f"{other.pid}\n{server.data}\n")
+        server.discard_stale_lock()
+        with running(server):
+            assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait(5)
 
 
 def test_a_server_left_in_the_folder_is_stopped_cleanly(layout: Layout) -> None:

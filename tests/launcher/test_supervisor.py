@@ -79,6 +79,16 @@ async def test_a_program_that_dies_is_started_again_and_its_last_lines_are_said(
     assert stage.pid("worker") != first
 
 
+async def test_children_of_a_dead_program_go_before_it_starts_again(stage: Stage) -> None:
+    parent = "import subprocess; subprocess.Popen(['sleep', '60']); "
+    await stage.supervisor.start(stage.program("worker", parent + SERVE, "serving"))
+    before = stage.processes()
+    assert len(before) == 2
+    os.kill(stage.pid("worker"), 9)  # while its child still holds the output
+    await stage.printed("worker is ready again.")
+    assert not [identity for identity in before if identity.is_alive()]
+
+
 async def test_each_restart_waits_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "FIRST_DELAY_SECONDS", 0.1)
     monkeypatch.setattr(supervising, "LONGEST_DELAY_SECONDS", 0.4)
