@@ -1,19 +1,20 @@
-// Keeps the page current. Markup: docs/architecture.md, "Live pages".
-import { show, tellTimes, topicsOnPage } from "./live/bind.js";
+// Keeps the page current by what its markup asks for: see docs/architecture.md, "Live pages".
+import { show, topicsOnPage } from "./live/bind.js";
 import { Feed } from "./live/feed.js";
 
 const STALE_MS = 30000;
+const DEAD_MS = 120000;
 const TICK_MS = 1000;
 const WORDS = {
-  connecting: "connecting",
-  live: "live",
-  polling: "live (polling)",
-  reconnecting: "reconnecting",
-  "signed-out": "signed out",
+  connecting: "Connecting",
+  live: "Live",
+  polling: "Live by polling",
+  reconnecting: "Reconnecting",
+  "signed-out": "Signed out",
 };
 
 let state = "connecting";
-const seq = Number.parseInt(document.body.dataset.liveSeq ?? "", 10);
+
 const feed = new Feed(
   {
     frame: show,
@@ -23,37 +24,43 @@ const feed = new Feed(
       tell();
     },
   },
-  Number.isNaN(seq) ? null : seq,
+  seqOfPage(),
 );
 
-// The dot says how far behind the page may be: never better than it is.
+function seqOfPage() {
+  const seq = Number.parseInt(document.body.dataset.liveSeq ?? "", 10);
+  return Number.isNaN(seq) ? null : seq;
+}
+
+// The dot never shows the page fresher than it is: red when it may be old, grey when it is dead.
+function level(behind) {
+  if (state === "signed-out" || behind > DEAD_MS) return state === "connecting" ? state : "dead";
+  return behind > STALE_MS ? "stale" : state;
+}
+
 function tell() {
   const behind = feed.behindMs();
-  const level = behind > STALE_MS ? "stale" : state;
-  const seconds = behind === Infinity ? "" : `${(behind / 1000).toFixed(1)} s behind`;
+  const texts = {
+    "[data-live-word]": WORDS[state],
+    "[data-live-seq]": feed.seq ? `seq ${feed.seq}` : "",
+    "[data-live-lag]": behind === Infinity ? "" : `${(behind / 1000).toFixed(1)} s behind`,
+  };
   for (const dot of document.querySelectorAll("[data-live-dot]")) {
-    dot.dataset.state = level;
-    dot.title = `seq ${feed.seq}`;
-    const word = dot.querySelector("[data-live-word]") ?? dot;
-    const text = word === dot && seconds ? `${WORDS[state]}, ${seconds}` : WORDS[state];
-    if (word.textContent !== text) word.textContent = text;
-    const place = dot.querySelector("[data-live-seq]");
-    if (place && feed.seq) place.textContent = `seq ${feed.seq.toLocaleString("en").replaceAll(",", "\u00a0")} `;
-    const lag = dot.querySelector("[data-live-lag]");
-    if (lag && lag.textContent !== seconds) lag.textContent = seconds;
+    dot.dataset.state = level(behind);
+    for (const [place, text] of Object.entries(texts)) {
+      const element = dot.querySelector(place);
+      if (element && element.textContent !== text) element.textContent = text;
+    }
   }
-  tellTimes(Date.now() + feed.offset);
 }
 
 const followPage = () => feed.follow(topicsOnPage());
 
-if (matchMedia("(prefers-reduced-motion: reduce)").matches)
-  document.documentElement.dataset.motion = "reduced";
-document.addEventListener("htmx:afterSettle", () => {
-  followPage();
-  tell();
-});
+document.addEventListener("htmx:afterSettle", followPage);
+document.addEventListener("htmx:oobAfterSwap", followPage);
 followPage();
-if (topicsOnPage().size > 0 || document.querySelector("[data-live-dot]")) feed.run();
-setInterval(tell, TICK_MS);
-tell();
+if (topicsOnPage().size > 0) {
+  feed.run();
+  setInterval(tell, TICK_MS);
+  tell();
+}

@@ -2,10 +2,11 @@
 // Keeps one cursor per topic and resumes from it; hands every frame to `listener`.
 
 const PING_MS = 5000;
-const SILENCE_MS = 12000; // two unanswered pings: the socket is dead, whatever the browser says
+const SILENCE_MS = 10000; // a ping unanswered for so long: the socket is dead, whatever it says
 const BACKOFF_MS = [500, 15000];
 const FAILURES_BEFORE_POLLING = 3;
-const POLL_WAIT_SECONDS = 20;
+const POLLS_PER_SOCKET_ATTEMPT = 3;
+const POLL_WAIT_SECONDS = 10;
 const SIGNED_OUT = 4401;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -21,7 +22,8 @@ export class Feed {
     this.offset = 0; // server clock minus this clock, ms
     this.behind = 0; // what the server says about itself, ms
     this.latency = 0; // of the newest frame, ms
-    this.heardAt = 0;
+    this.heardAt = -Infinity;
+    this.pingedAt = 0;
     this.seq = seq ?? 0;
   }
 
@@ -38,9 +40,11 @@ export class Feed {
   /** Connects, and connects again for as long as the page lives. */
   async run() {
     for (;;) {
-      const polling = this.failures >= FAILURES_BEFORE_POLLING;
-      const code = polling ? await this.#poll() : await this.#converse();
+      let code = await this.#converse();
+      const polling = code !== SIGNED_OUT && this.failures >= FAILURES_BEFORE_POLLING;
+      if (polling) code = await this.#poll();
       if (code === SIGNED_OUT) return this.listener.state("signed-out");
+      if (code === "polled") continue;
       this.listener.state("reconnecting");
       const ceiling = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** this.failures);
       await pause(BACKOFF_MS[0] / 2 + Math.random() * ceiling);
@@ -49,7 +53,6 @@ export class Feed {
 
   /** Milliseconds by which the page may be behind the database; Infinity before first contact. */
   behindMs() {
-    if (!this.heardAt) return Infinity;
     const silence = Math.max(0, performance.now() - this.heardAt - PING_MS);
     return Math.max(this.latency, this.behind) + silence;
   }
@@ -69,20 +72,21 @@ export class Feed {
 
   // One socket from opening to close; resolves to the close code.
   #converse() {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/ws/live`);
+    this.socket = socket;
+    this.failures += 1; // taken back by the first frame
+    this.pingedAt = performance.now();
     return new Promise((resolve) => {
-      const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-      const socket = new WebSocket(`${scheme}//${location.host}/ws/live`);
-      this.socket = socket;
-      const heart = setInterval(() => this.#beat(socket), PING_MS);
       const finish = (code) => {
         clearInterval(heart);
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.close(); // does not wait: a dead peer never answers
         resolve(code);
       };
-      this.finish = finish;
-      this.failures += 1; // taken back by the first frame
+      const heart = setInterval(() => this.#beat(socket, finish), PING_MS);
       socket.onopen = () => {
-        this.heardAt = performance.now();
-        this.#beat(socket);
+        this.#ping();
         for (const topic of this.cursors.keys()) this.#subscribe(topic);
       };
       socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
@@ -90,19 +94,14 @@ export class Feed {
     });
   }
 
-  #beat(socket) {
-    if (socket.readyState === WebSocket.OPEN) {
-      if (performance.now() - this.heardAt > SILENCE_MS) return this.#abandon(socket);
-      this.pingedAt = Date.now();
-    }
-    this.#send({ op: "ping" });
+  #beat(socket, finish) {
+    if (socket.readyState === WebSocket.OPEN && this.heardAt >= this.pingedAt) this.#ping();
+    else if (performance.now() - this.pingedAt > SILENCE_MS) finish(0);
   }
 
-  // close() may wait for a dead peer, so the page does not wait for close.
-  #abandon(socket) {
-    socket.onmessage = socket.onclose = null;
-    socket.close();
-    this.finish(0);
+  #ping() {
+    this.pingedAt = performance.now();
+    this.#send({ op: "ping" });
   }
 
   #receive(message) {
@@ -116,36 +115,40 @@ export class Feed {
 
   #clock(message) {
     if (message.type === "pong") {
-      this.offset = Date.parse(message.at) - (this.pingedAt + Date.now()) / 2;
+      const way = (this.heardAt - this.pingedAt) / 2;
+      this.offset = Date.parse(message.at) + way - Date.now();
     }
     this.behind = message.behind_seconds * 1000;
     this.latency = 0;
-    this.seq = Math.max(this.seq, message.seq ?? 0);
+    this.#reach(message.seq);
   }
 
   #take(message) {
     // Too many changes to tell one by one: a snapshot (or the page itself) tells them all.
     const startOver = message.type === "reset" || message.kind === "inventory.changed";
-    if (startOver) this.cursors.set(message.topic, null);
-    else if (this.cursors.has(message.topic)) this.cursors.set(message.topic, message.seq);
+    if (!this.cursors.has(message.topic)) return;
+    if (message.type !== "error") this.cursors.set(message.topic, startOver ? null : message.seq);
     if (message.at) this.latency = Math.max(0, Date.now() + this.offset - Date.parse(message.at));
-    this.seq = Math.max(this.seq, message.seq ?? 0);
+    this.#reach(message.seq);
     this.listener.frame(message);
     if (startOver) this.#subscribe(message.topic);
   }
 
+  #reach(seq) {
+    this.seq = Math.max(this.seq, seq ?? 0);
+  }
+
   // A few long polls, then the socket gets another chance.
   async #poll() {
-    for (let round = 0; round < FAILURES_BEFORE_POLLING; round += 1) {
-      const before = performance.now();
+    for (let round = 0; round < POLLS_PER_SOCKET_ATTEMPT; round += 1) {
       const answer = await this.#ask();
       if (answer === null || answer === SIGNED_OUT) return answer;
       this.heardAt = performance.now();
       this.#answered(answer);
       this.listener.state("polling");
-      if (performance.now() - before < 200) await pause(200);
+      await pause(100);
     }
-    return null;
+    return "polled";
   }
 
   async #ask() {
@@ -167,12 +170,12 @@ export class Feed {
   // Without a socket there are no snapshots: after a gap the page is asked for again instead.
   #answered({ events, seq, reset }) {
     const gap = reset || [...this.cursors.values()].includes(null);
-    this.behind = this.latency = 0;
     for (const message of events) this.#take(message);
+    this.behind = this.latency = 0;
     for (const topic of this.cursors.keys()) {
       this.cursors.set(topic, seq);
       if (gap) this.listener.frame({ type: "changed", topic, seq });
     }
-    this.seq = Math.max(this.seq, seq);
+    this.#reach(seq);
   }
 }
