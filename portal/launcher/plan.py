@@ -127,14 +127,11 @@ class Plan:
     def _worker(self, queue: str, processes: int) -> Program:
         flags = ("-Q", queue, "-n", f"{queue}@%h", "-c", str(processes), "--loglevel", "INFO")
         alone = ("--without-mingle", "--without-gossip")
-        program = self._python(
+        return self._python(
             queue,
             *("-m", "celery", "-q", QUICK, "-A", "portal.celery", "worker", *flags, *alone),
             ready_lines=(" ready.",),
         )
-        # Celery warns root because of pickle; ours takes JSON alone.
-        hush = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
-        return replace(program, environment=hush | self.environment)
 
     def _python(self, name: str, *arguments: str, **details: object) -> Program:
         return Program(

@@ -22,6 +22,10 @@ from portal.launcher.supervisor import Supervisor, together
 from portal.launcher.valkey import Valkey
 
 ADMIN = "admin"
+HUSHED = (
+    "ignore:No directory at",  # WhiteNoise: static files come straight from the apps
+    "ignore:You're running the worker with superuser",  # Celery, for pickle; ours takes JSON
+)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -207,6 +211,7 @@ def child_environment(layout: Layout, options: Options, ledger: leftovers.Ledger
         "PILOTHOUSE_VAR": str(layout.var),
         "PILOTHOUSE_PORT": str(options.port),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), *HUSHED])),
         "PYTHONPATH": os.pathsep.join(
             filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
         ),
