@@ -15,8 +15,7 @@ import pytest
 from tests.conformance.cluster import Cluster
 from tests.conformance.objects import config_map, deployment, pod
 from tests.conformance.pins import Pins
-from tests.controlplane.fixtures import MISSING, Target
-from tests.controlplane.plane import binaries_directory
+from tests.controlplane.fixtures import Target, require_binaries
 
 Kubectl = Callable[..., str]
 
@@ -24,9 +23,7 @@ Kubectl = Callable[..., str]
 @pytest.fixture
 def kubectl(target: Target, cluster: Cluster, tmp_path: Path) -> Kubectl:
     """Runs one command in the namespace; objects are handed over as a file named `-f`."""
-    binaries = binaries_directory()
-    if binaries is None or not (binaries / "kubectl").exists():
-        pytest.skip(MISSING)
+    binaries = require_binaries()
 
     def run(*words: str, obj: dict | None = None) -> str:
         command = [str(binaries / "kubectl"), f"--kubeconfig={target.kubeconfig}"]

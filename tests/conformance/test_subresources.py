@@ -55,6 +55,16 @@ def test_a_pod_becomes_ready_when_its_status_says_so(cluster: Cluster, pinned: P
     pinned(_readiness(cluster))
 
 
+def test_pods_that_cannot_run_say_why(cluster: Cluster, pinned: Pins) -> None:
+    for name, knob in (("crashing", "crash-after-seconds"), ("absent", "image-pull-error")):
+        faulty = pod(name)
+        faulty["metadata"]["annotations"] = {f"sandbox.pilothouse.dev/{knob}": "0"}
+        cluster.created(faulty)
+    for name, reason in (("crashing", "CrashLoopBackOff"), ("absent", "ImagePullBackOff")):
+        cluster.eventually(reason, lambda name=name, reason=reason: _waits(cluster, name) == reason)
+        pinned([_phase(cluster, name), condition(cluster.get("Pod", name).body, "Ready")["status"]])
+
+
 def test_logs(cluster: Cluster, pinned: Pins) -> None:
     two = [{"name": name, "image": "registry.example/app:1"} for name in ("main", "side")]
     cluster.created(pod("worker"))
@@ -72,6 +82,11 @@ def test_logs(cluster: Cluster, pinned: Pins) -> None:
     pinned(cluster.get("Pod", "late", "log"))
     pinned(cluster.get("Pod", "none", "log"))
     pinned(cluster.get("Pod", "worker", "log", tailLines=-1))
+
+
+def _waits(cluster: Cluster, name: str) -> str:
+    containers = cluster.get("Pod", name)["status"].get("containerStatuses", [{}])
+    return containers[0].get("state", {}).get("waiting", {}).get("reason", "")
 
 
 def _phase(cluster: Cluster, name: str) -> str:

@@ -16,10 +16,27 @@ MISSING = "control plane binaries not found: run tests/controlplane/build.sh"
 SCENARIO = Path(__file__).with_name("scenario.yaml")
 
 
+def require_binaries() -> Path:
+    """The directory of the binaries; skips the test where they were not built."""
+    found = binaries_directory()
+    if found is None:
+        pytest.skip(MISSING)
+    return found
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pin", action="store_true", help="record what the real control plane answers"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
+    """All tests that lack the binaries share one line of the summary."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and MISSING in report.longrepr[2]:
+        report.longrepr = ("tests/controlplane", 0, report.longrepr[2])
+    return report
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,7 @@ class Target:
 @pytest.fixture(scope="session")
 def plane() -> Iterator[Plane]:
     """A real control plane with three plain nodes and one with two GPUs."""
-    if binaries_directory() is None:
-        pytest.skip(MISSING)
+    require_binaries()
     with Plane() as plane:
         _furnish(plane)
         yield plane

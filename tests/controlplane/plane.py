@@ -18,7 +18,8 @@ from tests.controlplane.components import ADMIN_TOKEN, VIEWER_TOKEN, Components
 from tests.controlplane.nodes import add_nodes, wait_until
 from tests.controlplane.processes import Child
 
-BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+TOOLS = ("kubectl", "e2e.test")
 
 
 def binaries_directory() -> Path | None:
@@ -26,7 +27,7 @@ def binaries_directory() -> Path | None:
     default = Path.home() / ".cache/pilothouse/controlplane"
     cache = Path(os.environ.get("PILOTHOUSE_CONTROLPLANE_CACHE") or default)
     for candidate in (os.environ.get("KUBEBUILDER_ASSETS"), cache / "bin"):
-        if candidate and all((Path(candidate) / name).exists() for name in BINARIES):
+        if candidate and all((Path(candidate) / name).exists() for name in SERVERS + TOOLS):
             return Path(candidate)
     return None
 

@@ -12,9 +12,9 @@ import urllib3
 
 from tests.conformance.client import Client
 from tests.conformance.objects import config_map
-from tests.controlplane.fixtures import MISSING
+from tests.controlplane.fixtures import require_binaries
 from tests.controlplane.nodes import wait_until
-from tests.controlplane.plane import Plane, binaries_directory
+from tests.controlplane.plane import Plane
 
 REPOSITORY = Path(__file__).parents[2]
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -55,8 +55,7 @@ def test_the_kubeconfig_serves_kubectl(plane: Plane) -> None:
 
 
 def test_nothing_is_left_when_the_owner_is_killed() -> None:
-    if binaries_directory() is None:
-        pytest.skip(MISSING)
+    require_binaries()
     command = [sys.executable, "-c", OWNER]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
