@@ -7,19 +7,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.utils import timezone
 
 from fleet import clusters, projections
+from fleet.inventory import Inventory
 from fleet.kube.connect import Endpoint
 from fleet.kube.gateway import Gateway
+from fleet.kube.projections import WATCHED
 from fleet.kube.watch import Timing
 from fleet.models import Cluster, ObservedObject, Placement, WatchCursor
 from fleet.watching import Watcher
+from fleet.watching.cluster import _Sink
 from portal.base.events import WAKE_CHANNEL
 from portal.base.models import Event
 from tests import factories
@@ -131,6 +136,17 @@ def test_a_new_cluster_is_followed_within_seconds(
     assert seen["watch"]["behind_seconds"] < SOON
     told = eventually(lambda: Event.objects.filter(kind="cluster.changed").last())
     assert told.payload["id"] == str(cluster.pk)
+
+
+def test_a_quiet_cluster_stays_fresh(
+    start_watcher: Callable[[], Watcher], registered: Callable[..., Cluster]
+) -> None:
+    cluster = registered()
+    start_watcher()
+    eventually(lambda: is_live(cluster))
+    long_ago = timezone.now() - timedelta(minutes=1)
+    cluster.cursors.update(heard_at=long_ago)
+    eventually(lambda: projections.watch_freshness(cluster)["behind_seconds"] < 5)
 
 
 def test_pods_of_a_placement_are_stored_told_and_wake_the_engine(
@@ -288,6 +304,21 @@ def test_it_survives_losing_every_connection_to_the_database(
     _cut_all_connections()
     eventually(lambda: len(pods_of(placement, projection__ready=True)) == 2)
     eventually(lambda: is_live(placement.cluster))
+
+
+def test_a_state_that_could_not_be_written_is_written_later() -> None:
+    cluster = factories.make_cluster()
+    WatchCursor.objects.create(cluster=cluster, kind="Pod")
+    sink = _Sink(Inventory(cluster, WATCHED[0]), threading.Event())
+
+    def away(*_: Any) -> None:
+        raise OperationalError("the database is away")
+
+    with connection.execute_wrapper(away):
+        sink.state("live")
+    assert states(cluster) == {"Pod": "listing"}
+    sink.settle()
+    assert states(cluster) == {"Pod": "live"}
 
 
 def _cut_all_connections() -> None:
