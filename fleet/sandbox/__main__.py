@@ -20,16 +20,33 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m fleet.sandbox", description=__doc__)
     add = parser.add_argument
     add("--state", type=Path, required=True, metavar="DIR", help="where clusters are remembered")
-    add("--kubeconfigs", type=Path, required=True, metavar="DIR",
-        help="where NAME.yaml (and NAME-readonly.yaml) is written for every cluster, mode 0600")
-    add("--cluster", action="append", required=True, metavar="NAME[:PORT]",
-        help="a cluster to serve, repeatable; without a port it keeps one of its own")
-    add("--scenario", default="small", metavar="FILE|NAME",
-        help=f"nodes and pod behaviour: a YAML file or one of {', '.join(scenarios.BUILT_IN)}")
+    add(
+        "--kubeconfigs",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where NAME.yaml (and NAME-readonly.yaml) is written for every cluster, mode 0600",
+    )
+    add(
+        "--cluster",
+        action="append",
+        required=True,
+        metavar="NAME[:PORT]",
+        help="a cluster to serve, repeatable; without a port it keeps one of its own",
+    )
+    add(
+        "--scenario",
+        default="small",
+        metavar="FILE|NAME",
+        help=f"nodes and pod behaviour: a YAML file or one of {', '.join(scenarios.BUILT_IN)}",
+    )
     add("--host", default="127.0.0.1", help="the IP address to listen on")
     add("--start-seconds", type=float, help="time a pod takes from scheduled to running")
-    add("--manual-readiness", action="store_true",
-        help="pods become Ready only when somebody patches pods/status")
+    add(
+        "--manual-readiness",
+        action="store_true",
+        help="pods become Ready only when somebody patches pods/status",
+    )
     return parser.parse_args(arguments)
 
 

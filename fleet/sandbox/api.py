@@ -30,6 +30,7 @@ WITH_GENERATION = {
 }
 KEEPS_STATUS_ON_CREATE = {"Node", "Event"}
 MUST_NAME_REVISION = {"Lease", "CustomResourceDefinition", "ValidatingWebhookConfiguration"}
+PLAIN = Options()
 STATUS_IGNORES: FieldSet = {("f:spec",)}
 MAIN_IGNORES: FieldSet = {("f:status",)}
 
@@ -57,7 +58,7 @@ class Api:
     # Creating
 
     def create(
-        self, resource: Resource, namespace: str, body: Object, options: Options = Options()
+        self, resource: Resource, namespace: str, body: Object, options: Options = PLAIN
     ) -> Object:
         """Store a new object; raises StatusError 400, 403, 404, 409 or 422."""
         obj = codec.decode(resource, body, options)
@@ -67,7 +68,11 @@ class Api:
         stored = self.resource(resource.storage)
         obj = conversion.to_stored(obj, stored)
         obj["metadata"]["managedFields"] = record_update(
-            None, obj, stored.schema, self._manager(stored, options), self.clock.stamp(),
+            None,
+            obj,
+            stored.schema,
+            self._manager(stored, options),
+            self.clock.stamp(),
             MAIN_IGNORES if stored.has_status else set(),
         )
         return self.insert(stored, obj, options)
@@ -144,8 +149,12 @@ class Api:
     # Changing
 
     def update(
-        self, resource: Resource, namespace: str, name: str, body: Object,
-        options: Options = Options(),
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        options: Options = PLAIN,
     ) -> Object:
         """Replace an object (or its status); raises StatusError 400, 404, 409 or 422."""
         stored = self.resource(resource.storage)
@@ -159,8 +168,13 @@ class Api:
         return self.write(stored, live, obj, options)
 
     def patch(
-        self, resource: Resource, namespace: str, name: str, style: str, body: Any,
-        options: Options = Options(),
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        style: str,
+        body: Any,
+        options: Options = PLAIN,
     ) -> Object:
         """Patch an object; `style` is json, merge or strategic."""
         stored = self.resource(resource.storage)
@@ -185,8 +199,9 @@ class Api:
     def _check_name(self, obj: Object, name: str) -> None:
         given = obj["metadata"].setdefault("name", name)
         if given != name:
-            raise errors.bad_request(f"the name of the object ({given}) does not match the name on "
-                                     f"the URL ({name})")
+            raise errors.bad_request(
+                f"the name of the object ({given}) does not match the name on the URL ({name})"
+            )
 
     def apply(
         self, resource: Resource, namespace: str, name: str, config: Object, options: Options
@@ -201,14 +216,21 @@ class Api:
         given = config["metadata"].pop("resourceVersion", None)
         uid = config["metadata"].get("uid")
         if live is None and uid:
-            why = (f"uid mismatch: the provided object specified uid {uid}, and no existing object "
-                   "was found")
+            why = (
+                f"uid mismatch: the provided object specified uid {uid}, and no existing object "
+                "was found"
+            )
             raise errors.conflict(stored.group, stored.plural, name, why)
         if live is not None and given not in (None, live["metadata"]["resourceVersion"]):
             raise errors.stale(stored.group, stored.plural, name)
         merged, owners = server_side_apply.apply(
-            base, config, stored.schema, self._manager(stored, options, "Apply"),
-            self.clock.stamp(), self._ignored(stored, options), force=options.force,
+            base,
+            config,
+            stored.schema,
+            self._manager(stored, options, "Apply"),
+            self.clock.stamp(),
+            self._ignored(stored, options),
+            force=options.force,
         )
         obj = codec.decode(stored, merged, replace(options, validation="Ignore"))
         obj["metadata"]["managedFields"] = owners
@@ -243,8 +265,10 @@ class Api:
         meta, version = config["metadata"], config["apiVersion"]
         where = f"{meta.get('namespace', '')}/{meta['name']}"
         version = version if "/" in version else f"/{version}"
-        return (f"failed to create typed patch object ({where}; {version}, Kind={config['kind']}): "
-                f"{problem}")
+        return (
+            f"failed to create typed patch object ({where}; {version}, Kind={config['kind']}): "
+            f"{problem}"
+        )
 
     def write(
         self, resource: Resource, live: Object, obj: Object, options: Options, owned: bool = False
@@ -260,15 +284,23 @@ class Api:
                 obj["status"] = live["status"]
         for key in ("uid", "creationTimestamp"):
             meta.setdefault(key, old[key])
-        for key in ("resourceVersion", "generation", "deletionTimestamp",
-                    "deletionGracePeriodSeconds"):
+        for key in (
+            "resourceVersion",
+            "generation",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ):
             meta.pop(key, None)
             if key in old:
                 meta[key] = old[key]
         self._bump_generation(resource, live, obj, options)
         if not owned:
             meta["managedFields"] = record_update(
-                live, obj, resource.schema, self._manager(resource, options), self.clock.stamp(),
+                live,
+                obj,
+                resource.schema,
+                self._manager(resource, options),
+                self.clock.stamp(),
                 self._ignored(resource, options),
             )
         self._validate_change(resource, live, obj, options)
@@ -313,8 +345,9 @@ class Api:
     def _check_revision(self, resource: Resource, live: Object, obj: Object) -> None:
         revision, old = obj["metadata"].get("resourceVersion"), live["metadata"]
         if not revision and resource.kind in MUST_NAME_REVISION:
-            problem = errors.invalid_value("metadata.resourceVersion", 0,
-                                           "must be specified for an update")
+            problem = errors.invalid_value(
+                "metadata.resourceVersion", 0, "must be specified for an update"
+            )
             raise errors.invalid(resource.group, resource.kind, old["name"], [problem])
         if revision and revision != old["resourceVersion"]:
             raise errors.stale(resource.group, resource.plural, old["name"])
@@ -341,9 +374,7 @@ class Api:
 
     # Ownership
 
-    def _manager(
-        self, resource: Resource, options: Options, operation: str = "Update"
-    ) -> Manager:
+    def _manager(self, resource: Resource, options: Options, operation: str = "Update") -> Manager:
         return Manager(options.manager, operation, resource.api_version, options.subresource)
 
     def _ignored(self, resource: Resource, options: Options) -> FieldSet:

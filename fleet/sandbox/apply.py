@@ -19,8 +19,14 @@ Object = dict[str, Any]
 
 
 def apply(
-    live: Object, config: Object, schema: Type, manager: Manager, now: str, ignored: FieldSet,
-    *, force: bool,
+    live: Object,
+    config: Object,
+    schema: Type,
+    manager: Manager,
+    now: str,
+    ignored: FieldSet,
+    *,
+    force: bool,
 ) -> tuple[Object, list[Object]]:
     """Apply `config` for `manager`.
 
@@ -51,7 +57,11 @@ def _prune(merged: Object, schema: Type, last: FieldSet, ownership: Ownership) -
 
 
 def _settle(
-    ownership: Ownership, live: Object, schema: Type, manager: Manager, changed: FieldSet,
+    ownership: Ownership,
+    live: Object,
+    schema: Type,
+    manager: Manager,
+    changed: FieldSet,
     force: bool,
 ) -> None:
     if force:

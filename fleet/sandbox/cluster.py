@@ -8,8 +8,8 @@ from aiohttp import web
 
 from . import pki, scenarios
 from .api import Api
-from .codec import Options
 from .clock import Clock
+from .codec import Options
 from .controllers.base import Controller
 from .controllers.custom_resources import CustomResourceController
 from .controllers.deployment import DeploymentController
@@ -68,7 +68,10 @@ class Cluster:
         self, identity: Identity, database: Database, scenario: Scenario, clock: Clock
     ) -> None:
         self.name, self.identity, self.scenario, self.clock = (
-            identity.name, identity, scenario, clock,
+            identity.name,
+            identity,
+            scenario,
+            clock,
         )
         self.ca_pem = identity.ca_pem
         self.journal = Journal(database, identity.name)
@@ -79,8 +82,14 @@ class Cluster:
         self.controllers: list[Controller] = [
             kind(self)
             for kind in (
-                CustomResourceController, NamespaceController, DeploymentController,
-                ReplicaSetController, Scheduler, Kubelet, EndpointsController, GarbageCollector,
+                CustomResourceController,
+                NamespaceController,
+                DeploymentController,
+                ReplicaSetController,
+                Scheduler,
+                Kubelet,
+                EndpointsController,
+                GarbageCollector,
             )
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,7 +100,9 @@ class Cluster:
         identity = self.identity
         server = Server(self.api, self.logs, identity.token, identity.readonly_token)
         self._runner = web.AppRunner(
-            server.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS,
+            server.application(),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
             handler_cancellation=True,
         )
         await self._runner.setup()
@@ -100,8 +111,9 @@ class Cluster:
         try:
             await site.start()
         except OSError as error:
-            raise PortTaken(f"port {identity.port} of cluster {self.name} is taken: "
-                            f"{error.strerror}") from None
+            raise PortTaken(
+                f"port {identity.port} of cluster {self.name} is taken: {error.strerror}"
+            ) from None
         for controller in self.controllers:
             controller.start()
         self._furnish()

@@ -32,7 +32,9 @@ def decode(resource: Resource, body: Any, options: Options) -> Object:
         text = f"the object provided is unrecognized (must be of type {resource.kind})"
         raise errors.bad_request(text)
     body = _typed(resource, body)
-    prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+    prefix = (
+        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+    )
     try:
         obj, problems = _decoded(resource, body, options)
     except WrongType as error:
@@ -109,8 +111,9 @@ def read_json(raw: bytes) -> tuple[Any, list[str]]:
         return found
 
     try:
-        value = json.loads(raw.decode("latin-1" if not _is_text(raw) else "utf-8"),
-                           object_pairs_hook=pairs)
+        value = json.loads(
+            raw.decode("latin-1" if not _is_text(raw) else "utf-8"), object_pairs_hook=pairs
+        )
     except ValueError as error:
         raise JsonError(_go_complaint(raw, error)) from None
     return value, _paths(value, repeated) if repeated else []

@@ -250,8 +250,10 @@ def _admit_pod(obj: Object) -> None:
     tolerations = spec.setdefault("tolerations", [])
     for reason in ("not-ready", "unreachable"):
         key = f"node.kubernetes.io/{reason}"
-        if not any(t.get("key") in (key, None) and t.get("effect") in ("NoExecute", None)
-                   for t in tolerations):
+        if not any(
+            t.get("key") in (key, None) and t.get("effect") in ("NoExecute", None)
+            for t in tolerations
+        ):
             toleration = {"key": key, "operator": "Exists", "effect": "NoExecute"}
             tolerations.append(toleration | {"tolerationSeconds": _UNREACHABLE_SECONDS})
     obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
@@ -260,8 +262,14 @@ def _admit_pod(obj: Object) -> None:
 def quality_of_service(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort; source: pkg/apis/core/v1/helper/qos."""
     resources = [
-        {kind: {name: amount for name, amount in c.get("resources", {}).get(kind, {}).items()
-                if name in ("cpu", "memory")} for kind in ("requests", "limits")}
+        {
+            kind: {
+                name: amount
+                for name, amount in c.get("resources", {}).get(kind, {}).items()
+                if name in ("cpu", "memory")
+            }
+            for kind in ("requests", "limits")
+        }
         for c in _containers(spec)
     ]
     if not any(r["requests"] or r["limits"] for r in resources):

@@ -10,8 +10,8 @@ from typing import Any
 
 from . import errors
 from .api import Api
-from .codec import Options
 from .clock import rfc3339
+from .codec import Options
 from .resources import Resource
 from .store import Object, name_of
 
@@ -53,10 +53,14 @@ class DeleteOptions:
 
 
 def delete(
-    api: Api, resource: Resource, namespace: str, name: str,
-    options: DeleteOptions = DeleteOptions(),
+    api: Api,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    options: DeleteOptions | None = None,
 ) -> Object:
     """Delete an object. Returns what the API answers: the object, or a `Status`."""
+    options = options or DeleteOptions()
     resource = api.resource(resource.storage)
     live = api.get(resource, namespace, name)
     _check(resource, live, options)
@@ -64,8 +68,10 @@ def delete(
     grace = _grace_seconds(live, options)
     if live["kind"] == "Namespace":
         doomed["status"] = {**live.get("status", {}), "phase": "Terminating"}
-    pending = bool(doomed["metadata"].get("finalizers")) or grace > 0 or (
-        live["kind"] == "Namespace" and bool(live["spec"].get("finalizers"))
+    pending = (
+        bool(doomed["metadata"].get("finalizers"))
+        or grace > 0
+        or (live["kind"] == "Namespace" and bool(live["spec"].get("finalizers")))
     )
     if not pending:
         return _remove(api, resource, live, options)
@@ -82,8 +88,10 @@ def _check(resource: Resource, live: Object, options: DeleteOptions) -> None:
     )
     for what, wanted, actual, reason in pairs:
         if wanted and wanted != actual:
-            why = (f"the {what} in the precondition ({wanted}) does not match the {what} in record "
-                   f"({actual}). The object might have been {reason}")
+            why = (
+                f"the {what} in the precondition ({wanted}) does not match the {what} in record "
+                f"({actual}). The object might have been {reason}"
+            )
             raise errors.conflict(resource.group, resource.kind, meta["name"], why)
 
 

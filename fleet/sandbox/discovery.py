@@ -26,10 +26,16 @@ VERSION = {
     "compiler": "gc",
     "platform": "linux/amd64",
 }
-_QUERY = [{"name": name, "in": "query", "schema": {"type": "string"}}
-          for name in ("dryRun", "fieldManager", "fieldValidation")]
-_PATCHES = ("application/apply-patch+yaml", "application/json-patch+json",
-            "application/merge-patch+json", "application/strategic-merge-patch+json")
+_QUERY = [
+    {"name": name, "in": "query", "schema": {"type": "string"}}
+    for name in ("dryRun", "fieldManager", "fieldValidation")
+]
+_PATCHES = (
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+)
 
 
 def api_versions(address: str) -> dict[str, Any]:
@@ -84,9 +90,11 @@ def _entry(resource: Resource) -> dict[str, Any]:
 
 def _subentry(resource: Resource, name: str, sub: dict[str, Any]) -> dict[str, Any]:
     entry = {"name": f"{resource.plural}/{name}", "singularName": ""}
-    return entry | {"namespaced": resource.namespaced} | {
-        key: sub[key] for key in ("group", "version", "kind", "verbs") if key in sub
-    }
+    return (
+        entry
+        | {"namespaced": resource.namespaced}
+        | {key: sub[key] for key in ("group", "version", "kind", "verbs") if key in sub}
+    )
 
 
 def aggregated(resources: Resources, core: bool) -> dict[str, Any]:
@@ -129,7 +137,8 @@ def _aggregated_resource(resource: Resource) -> dict[str, Any]:
             {
                 "subresource": name,
                 "responseKind": _kind(
-                    sub.get("group", resource.group), sub.get("version", resource.version),
+                    sub.get("group", resource.group),
+                    sub.get("version", resource.version),
                     sub["kind"],
                 ),
                 "verbs": sub["verbs"],
@@ -196,8 +205,13 @@ def _operations(resource: Resource) -> dict[str, Any]:
     body = {"content": {content_type: {"schema": {"type": "object"}} for content_type in _PATCHES}}
     return {
         "get": {"responses": answer, "x-kubernetes-action": "get", **kind},
-        "patch": {"parameters": _QUERY, "requestBody": body, "responses": answer,
-                  "x-kubernetes-action": "patch", **kind},
+        "patch": {
+            "parameters": _QUERY,
+            "requestBody": body,
+            "responses": answer,
+            "x-kubernetes-action": "patch",
+            **kind,
+        },
     }
 
 
@@ -209,8 +223,10 @@ def openapi_v2(resources: Resources) -> dict[str, Any]:
         prefix = f"/apis/{resource.group}" if resource.group else "/api"
         paths[f"{prefix}/{resource.version}{_tail(resource)}"] = {
             "patch": {
-                "parameters": [{"name": p["name"], "in": "query", "type": "string",
-                                "uniqueItems": True} for p in _QUERY],
+                "parameters": [
+                    {"name": p["name"], "in": "query", "type": "string", "uniqueItems": True}
+                    for p in _QUERY
+                ],
                 "responses": {"200": {"description": "OK"}},
                 GVK: _kind(resource.group, resource.version, resource.kind),
             }

@@ -14,14 +14,26 @@ EVENTS_REMEMBERED = 4096
 KEPT_SECONDS = 3600
 SWEEP_SECONDS = 300
 _FIELDS = {
-    "f:count": {}, "f:firstTimestamp": {}, "f:involvedObject": {}, "f:lastTimestamp": {},
-    "f:message": {}, "f:reason": {}, "f:reportingComponent": {}, "f:source": {"f:component": {}},
+    "f:count": {},
+    "f:firstTimestamp": {},
+    "f:involvedObject": {},
+    "f:lastTimestamp": {},
+    "f:message": {},
+    "f:reason": {},
+    "f:reportingComponent": {},
+    "f:source": {"f:component": {}},
     "f:type": {},
 }
 
 _NEW_FIELDS = {
-    "f:action": {}, "f:eventTime": {}, "f:note": {}, "f:reason": {}, "f:regarding": {},
-    "f:reportingController": {}, "f:reportingInstance": {}, "f:type": {},
+    "f:action": {},
+    "f:eventTime": {},
+    "f:note": {},
+    "f:reason": {},
+    "f:regarding": {},
+    "f:reportingController": {},
+    "f:reportingInstance": {},
+    "f:type": {},
 }
 
 
@@ -72,8 +84,11 @@ class EventRecorder:
     def _new(self, component: str, obj: Object, namespace: str, note: Note) -> Object:
         stamp, unique = self._clock.stamp(), uuid.uuid4()
         manager = {"manager": component, "operation": "Update", "time": stamp}
-        manager |= {"apiVersion": "events.k8s.io/v1" if note.action else "v1",
-                    "fieldsType": "FieldsV1", "fieldsV1": _NEW_FIELDS if note.action else _FIELDS}
+        manager |= {
+            "apiVersion": "events.k8s.io/v1" if note.action else "v1",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": _NEW_FIELDS if note.action else _FIELDS,
+        }
         involved = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
         for key in ("namespace", "name", "uid", "resourceVersion"):
             if key in obj["metadata"]:

@@ -88,8 +88,9 @@ def compare(old: Any, new: Any, schema: Type) -> tuple[FieldSet, FieldSet]:
 _ABSENT = object()
 
 
-def _compare(old: Any, new: Any, schema: Type, path: Path, changed: FieldSet, removed: FieldSet
-             ) -> None:
+def _compare(
+    old: Any, new: Any, schema: Type, path: Path, changed: FieldSet, removed: FieldSet
+) -> None:
     if old is new or (old is not _ABSENT and new is not _ABSENT and old == new):
         return
     if old is _ABSENT:

@@ -105,7 +105,12 @@ class Lister:
         return self._cut(revision, records, query.limit, key, start, filtered)
 
     def _cut(
-        self, revision: int, records: list[Record], limit: int, key: str, start: int,
+        self,
+        revision: int,
+        records: list[Record],
+        limit: int,
+        key: str,
+        start: int,
         filtered: bool,
     ) -> Page:
         end = start + limit if limit else len(records)
@@ -138,7 +143,7 @@ def _without_kind(encoded: bytes, resource: Resource) -> bytes:
     if resource.custom is not None:
         return encoded
     obj = _HEADS.setdefault(resource, _head(resource))
-    return b"{" + encoded[len(obj):] if encoded.startswith(obj) else encoded
+    return b"{" + encoded[len(obj) :] if encoded.startswith(obj) else encoded
 
 
 def _head(resource: Resource) -> bytes:

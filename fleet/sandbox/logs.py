@@ -71,8 +71,9 @@ class LogBook:
         state = _status(pod, container)
         if query.previous and not state.get("restartCount"):
             name = pod["metadata"]["name"]
-            raise errors.bad_request(f'previous terminated container "{container}" in pod "{name}" '
-                                     "not found")
+            raise errors.bad_request(
+                f'previous terminated container "{container}" in pod "{name}" not found'
+            )
         lines = list(self._lines.get((pod["metadata"]["uid"], container), ()))
         run = state.get("restartCount", 0) - (1 if query.previous else 0)
         wanted = [line for line in lines if line.run == run]
@@ -80,7 +81,7 @@ class LogBook:
             start = self._clock.now() - timedelta(seconds=query.since_seconds)
             wanted = [line for line in wanted if line.moment >= start]
         if query.tail_lines is not None:
-            wanted = wanted[-query.tail_lines:] if query.tail_lines else []
+            wanted = wanted[-query.tail_lines :] if query.tail_lines else []
         return "".join(_shown(line, query) for line in wanted)
 
     async def follow(self, pod: Object, query: LogQuery) -> AsyncIterator[str]:
@@ -97,8 +98,9 @@ class LogBook:
 
 def _check(pod: Object, query: LogQuery) -> None:
     if query.tail_lines is not None and query.tail_lines < 0:
-        problem = errors.invalid_value("tailLines", query.tail_lines,
-                                       "must be greater than or equal to 0")
+        problem = errors.invalid_value(
+            "tailLines", query.tail_lines, "must be greater than or equal to 0"
+        )
         raise errors.invalid("", "PodLogOptions", pod["metadata"]["name"], [problem])
 
 
@@ -114,8 +116,9 @@ def _container(pod: Object, wanted: str) -> str:
         raise errors.bad_request(f"container {wanted} is not valid for pod {name}")
     if not wanted and len(names) > 1:
         choices = " ".join(names)
-        raise errors.bad_request(f"a container name must be specified for pod {name}, choose one "
-                                 f"of: [{choices}]")
+        raise errors.bad_request(
+            f"a container name must be specified for pod {name}, choose one of: [{choices}]"
+        )
     return wanted or names[0]
 
 

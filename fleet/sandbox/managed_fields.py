@@ -163,5 +163,7 @@ def _starting_point(live: Object | None, new: Object, manager: Manager) -> Owner
 
 def _bare(obj: Object) -> Object:
     """The object without the fields nobody may own, for a fast comparison."""
-    metadata = {k: v for k, v in obj["metadata"].items() if ("f:metadata", f"f:{k}") not in _UNTRACKED}
+    metadata = {
+        k: v for k, v in obj["metadata"].items() if ("f:metadata", f"f:{k}") not in _UNTRACKED
+    }
     return {**obj, "metadata": metadata}

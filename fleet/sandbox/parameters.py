@@ -33,11 +33,18 @@ def write_options(request: web.Request, target: Target, duplicates: list[str]) -
     if any(value != "All" for value in dry_run):
         problems.append(errors.not_supported("dryRun", dry_run, ["All"]))
     if len(manager.encode()) > MANAGER_BYTES:
-        problems.append(FieldError("FieldValueTooLong", "fieldManager", "",
-                                   f"may not be more than {MANAGER_BYTES} bytes"))
+        problems.append(
+            FieldError(
+                "FieldValueTooLong",
+                "fieldManager",
+                "",
+                f"may not be more than {MANAGER_BYTES} bytes",
+            )
+        )
     if query.get("fieldValidation", "") not in _VALIDATIONS:
-        problems.append(errors.not_supported("fieldValidation", query["fieldValidation"],
-                                             _VALIDATIONS))
+        problems.append(
+            errors.not_supported("fieldValidation", query["fieldValidation"], _VALIDATIONS)
+        )
     is_apply = request.content_type.startswith("application/apply-patch")
     if is_apply and not manager:
         problems.append(errors.required("fieldManager", "is required for apply patch"))
@@ -71,8 +78,10 @@ def check_revision(query: Mapping[str, str], current: int) -> None:
     """Refuse a resourceVersion that is no number (500, as upstream) or not reached yet (504)."""
     revision = query.get("resourceVersion", "")
     if revision and not revision.isdigit():
-        raise errors.internal(f'resourceVersion: Invalid value: "{revision}": strconv.ParseUint: '
-                              f'parsing "{revision}": invalid syntax')
+        raise errors.internal(
+            f'resourceVersion: Invalid value: "{revision}": strconv.ParseUint: '
+            f'parsing "{revision}": invalid syntax'
+        )
     if revision and int(revision) > current:
         raise errors.too_large_revision(int(revision), current)
 

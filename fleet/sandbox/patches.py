@@ -23,8 +23,10 @@ Object = dict[str, Any]
 def json_patch(original: Object, operations: Any) -> Object:
     """Apply RFC 6902 operations; raises StatusError 400 (malformed) or 422 (does not apply)."""
     if not isinstance(operations, list):
-        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of "
-                          "type []handlers.jsonPatchOp")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of "
+            "type []handlers.jsonPatchOp"
+        )
     try:
         return jsonpatch.JsonPatch(operations).apply(copy(original))
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError):
@@ -35,8 +37,10 @@ def json_patch(original: Object, operations: Any) -> Object:
 def check_is_object(patch: Any) -> None:
     """Merge patches are objects; raises StatusError 400."""
     if not isinstance(patch, dict):
-        raise bad_request("error decoding patch: json: cannot unmarshal array into Go value of "
-                          "type map[string]interface {}")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal array into Go value of "
+            "type map[string]interface {}"
+        )
 
 
 def merge_patch(original: Any, patch: Any) -> Any:
@@ -146,8 +150,9 @@ def _ordered(merged: list[Any], order: list[Any], live: list[Any], key: str) -> 
 
     wanted = [identity(item) for item in order]
     places = [identity(item) for item in live]
-    named = sorted((m for m in merged if identity(m) in wanted),
-                   key=lambda item: wanted.index(identity(item)))
+    named = sorted(
+        (m for m in merged if identity(m) in wanted), key=lambda item: wanted.index(identity(item))
+    )
     others = [m for m in merged if identity(m) not in wanted]
     out: list[Any] = []
     while named and others:

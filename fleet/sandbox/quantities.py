@@ -6,6 +6,7 @@ Source: k8s.io/apimachinery/pkg/api/resource.
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 _SUFFIXES = {
     "n": Fraction(1, 10**9),
@@ -17,8 +18,7 @@ _SUFFIXES = {
 }
 _PATTERN = re.compile(r"^([+-]?[0-9.]+)([eE][+-]?[0-9]+)?([A-Za-z]*)$")
 FORMAT_ERROR = (
-    "quantities must match the regular expression "
-    "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
 
 
@@ -30,6 +30,13 @@ def parse(text: str | int | float) -> Fraction:
     return Fraction(Decimal(match[1] + (match[2] or ""))) * _SUFFIXES[match[3]]
 
 
+@lru_cache(maxsize=4096)
+def number(text: str | int) -> float:
+    """The value as a float, for sums and comparisons (exact up to 2**53)."""
+    return float(parse(text))
+
+
+@lru_cache(maxsize=4096)
 def canonical(text: str | int | float) -> str:
     """The form an API server stores: `0.5` is `500m`, `1000m` is `1`, `2048Mi` is `2Gi`."""
     value = parse(text)

@@ -32,11 +32,11 @@ class Resource:
     subresources: dict[str, dict[str, Any]] = field(default_factory=dict)
     custom: dict[str, Any] | None = None  # a CustomResourceDefinition's version entry
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
+    @cached_property
     def storage(self) -> str:
         """The store's shelf, the same for all versions of a kind."""
         shared = SHARED_STORAGE.get((self.group, self.plural))

@@ -77,8 +77,14 @@ BUILT_IN: dict[str, Any] = {
     "gpu": {
         "pools": [
             {"name": "general", "nodes": 3, "cpu": 16, "memory": "64Gi"},
-            {"name": "gpu", "nodes": 2, "cpu": 32, "memory": "128Gi", "gpus": 2,
-             "taints": [f"{GPU}=present:NoSchedule"]},
+            {
+                "name": "gpu",
+                "nodes": 2,
+                "cpu": 32,
+                "memory": "128Gi",
+                "gpus": 2,
+                "taints": [f"{GPU}=present:NoSchedule"],
+            },
         ]
     },
     "large": {"pools": [{"name": "general", "nodes": 50, "cpu": 64, "memory": "256Gi"}]},
@@ -134,9 +140,7 @@ def nodes(scenario: Scenario, clock: Clock) -> list[dict[str, Any]]:
     return found
 
 
-def _node(
-    name: str, pool: NodePool, address: str, region: str, clock: Clock
-) -> dict[str, Any]:
+def _node(name: str, pool: NodePool, address: str, region: str, clock: Clock) -> dict[str, Any]:
     labels = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
@@ -146,8 +150,12 @@ def _node(
         "pilothouse.dev/pool": pool.name,
         **pool.labels,
     }
-    capacity = {"cpu": str(pool.cpu), "memory": pool.memory, "pods": "250",
-                "ephemeral-storage": "200Gi"}
+    capacity = {
+        "cpu": str(pool.cpu),
+        "memory": pool.memory,
+        "pods": "250",
+        "ephemeral-storage": "200Gi",
+    }
     if pool.gpus:
         capacity[GPU] = str(pool.gpus)
         labels["nvidia.com/gpu.present"] = "true"
@@ -163,8 +171,10 @@ def _node(
             "capacity": capacity,
             "allocatable": capacity,
             "conditions": _node_conditions(clock.stamp()),
-            "addresses": [{"type": "InternalIP", "address": address},
-                          {"type": "Hostname", "address": name}],
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": name},
+            ],
             "nodeInfo": _node_info(name),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         },
@@ -180,16 +190,25 @@ def _taint(text: str) -> dict[str, str]:
 
 def _node_conditions(now: str) -> list[dict[str, str]]:
     verdicts = (
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory",
-         "kubelet has sufficient memory available"),
+        (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+        ),
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "False", "KubeletHasSufficientPID",
-         "kubelet has sufficient PID available"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     )
     return [
-        {"type": kind, "status": status, "lastHeartbeatTime": now, "lastTransitionTime": now,
-         "reason": reason, "message": message}
+        {
+            "type": kind,
+            "status": status,
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+            "reason": reason,
+            "message": message,
+        }
         for kind, status, reason, message in verdicts
     ]
 

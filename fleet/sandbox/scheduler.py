@@ -5,7 +5,6 @@ NodeUnschedulable) and pkg/scheduler/framework/types.go (`FitError`).
 """
 
 from collections import Counter
-from fractions import Fraction
 from typing import NamedTuple
 
 from . import quantities
@@ -15,7 +14,7 @@ from .selectors import match_expression
 from .store import Change, Object, name_of
 from .subresources import bind
 
-Amounts = dict[str, Fraction]
+Amounts = dict[str, float]
 WRITES = Options(manager="kube-scheduler")
 STATUS_WRITES = Options(manager="kube-scheduler", subresource="status")
 NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
@@ -95,23 +94,23 @@ class Scheduler(Controller):
         lacking: list[str] = []
         for_good = False
         for name, amount in wanted.items():
-            total = quantities.parse(allocatable.get(name, 0))
+            total = quantities.number(allocatable.get(name, 0))
             if amount > total - used[name]:
                 lacking.append("Too many pods" if name == "pods" else f"Insufficient {name}")
                 for_good |= amount > total
         return Misfit(lacking, for_good) if lacking else None
 
-    def _score(self, node: Object, wanted: Amounts) -> tuple[Fraction, int]:
+    def _score(self, node: Object, wanted: Amounts) -> tuple[float, float]:
         """Least allocated first; GPU nodes are kept for pods that ask for GPUs."""
         allocatable = node.get("status", {}).get("allocatable", {})
         used = self._used.get(node["metadata"]["name"], Counter())
         free = [
-            1 - Fraction(used[name]) / total
+            1 - used[name] / total
             for name in ("cpu", "memory", "pods")
-            if (total := quantities.parse(allocatable.get(name, 0)))
+            if (total := quantities.number(allocatable.get(name, 0)))
         ]
         special = sum("/" in name for name in allocatable.keys() - wanted.keys())
-        return Fraction(-special * 10) + sum(free, Fraction(0)), -used["pods"]
+        return -special * 10.0 + sum(free), -used["pods"]
 
     def _bind(self, pod: Object, node: Object) -> None:
         namespace, name = name_of(pod)
@@ -125,11 +124,15 @@ class Scheduler(Controller):
         conditions = pod["status"].get("conditions", [])
         current = next((c for c in conditions if c["type"] == "PodScheduled"), {})
         if current.get("message") != message:
-            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                         "message": message, "lastProbeTime": None,
-                         "observedGeneration": pod["metadata"]["generation"],
-                         "lastTransitionTime": current.get("lastTransitionTime",
-                                                           self.clock.stamp())}
+            condition = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": message,
+                "lastProbeTime": None,
+                "observedGeneration": pod["metadata"]["generation"],
+                "lastTransitionTime": current.get("lastTransitionTime", self.clock.stamp()),
+            }
             others = [c for c in conditions if c["type"] != "PodScheduled"]
             status = {**pod["status"], "conditions": [*others, condition]}
             changed = {**pod, "metadata": dict(pod["metadata"]), "status": status}
@@ -150,11 +153,17 @@ def refusal(misfits: list[Misfit]) -> str:
     if not total:
         return "no nodes available to schedule pods"
     hopeless = sum(misfit.for_good for misfit in misfits)
-    outcomes = Counter({"Preemption is not helpful for scheduling": hopeless,
-                        "No preemption victims found for incoming pod": total - hopeless})
+    outcomes = Counter(
+        {
+            "Preemption is not helpful for scheduling": hopeless,
+            "No preemption victims found for incoming pod": total - hopeless,
+        }
+    )
     found = Counter(reason for misfit in misfits for reason in misfit.reasons)
-    return (f"0/{total} nodes are available: {_counted(found)}. no new claims to deallocate, "
-            f"preemption: 0/{total} nodes are available: {_counted(outcomes)}.")
+    return (
+        f"0/{total} nodes are available: {_counted(found)}. no new claims to deallocate, "
+        f"preemption: 0/{total} nodes are available: {_counted(outcomes)}."
+    )
 
 
 def _counted(found: Counter[str]) -> str:
@@ -163,13 +172,13 @@ def _counted(found: Counter[str]) -> str:
 
 def requests_of(pod: Object) -> Amounts:
     """What a pod takes from its node: its containers' requests, and one pod slot."""
-    amounts: Amounts = {"pods": Fraction(1)}
+    amounts: Amounts = {"pods": 1.0}
     for container in pod["spec"]["containers"]:
         for name, amount in container.get("resources", {}).get("requests", {}).items():
-            amounts[name] = amounts.get(name, Fraction(0)) + quantities.parse(amount)
+            amounts[name] = amounts.get(name, 0.0) + quantities.number(amount)
     for container in pod["spec"].get("initContainers", ()):
         for name, amount in container.get("resources", {}).get("requests", {}).items():
-            amounts[name] = max(amounts.get(name, Fraction(0)), quantities.parse(amount))
+            amounts[name] = max(amounts.get(name, 0.0), quantities.number(amount))
     return amounts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import StatusError, bad_request
-from .validation.metadata import qualified_problem
+from .names import label_key
 
 Labels = Mapping[str, str]
 LabelTest = Callable[[Labels], bool]
@@ -62,7 +62,7 @@ class _Parser:
             key = self._next()
         if key in _OPERATORS:
             raise ValueError(f"found '{key}', expected: identifier")
-        if problem := qualified_problem(key):
+        if problem := label_key(key):
             raise ValueError(f'<nil>: Invalid value: "{key}": {problem}')
         if self._tokens[0] in ("", ","):
             return (lambda labels: key not in labels) if negated else (lambda labels: key in labels)
@@ -183,8 +183,9 @@ def _field_test(term: str, kind: str) -> FieldTest:
 def _unsupported(path: str, kind: str) -> StatusError:
     if kind in _FIELDS_BY_KIND:
         return bad_request(f"field label not supported: {path}")
-    return bad_request(f'"{path}" is not a known field selector: only "metadata.name", '
-                       '"metadata.namespace"')
+    return bad_request(
+        f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    )
 
 
 def _field(obj: dict[str, Any], path: str) -> str:

@@ -95,12 +95,15 @@ class Server:
             return
         resource = target.resource
         what = f"{resource.plural}/{target.subresource}".rstrip("/")
-        where = f' in the namespace "{target.namespace}"' if target.namespace else (
-            " at the cluster scope"
+        where = (
+            f' in the namespace "{target.namespace}"'
+            if target.namespace
+            else (" at the cluster scope")
         )
         verb = _verb(request, target)
-        why = (f'User "{user}" cannot {verb} resource "{what}" in API group '
-               f'"{resource.group}"{where}')
+        why = (
+            f'User "{user}" cannot {verb} resource "{what}" in API group "{resource.group}"{where}'
+        )
         raise errors.forbidden(resource.group, resource.plural, target.name, why)
 
     async def _serve(self, request: web.Request, target: Target, user: str) -> web.StreamResponse:
@@ -148,8 +151,14 @@ class Server:
             return _json(tables.table(resource, rows, page.meta))
         if shape == "PartialObjectMetadataList":
             items = [tables.partial(record.obj) for record in page.records]
-            return _json({"kind": shape, "apiVersion": "meta.k8s.io/v1", "metadata": page.meta,
-                          "items": items})
+            return _json(
+                {
+                    "kind": shape,
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": page.meta,
+                    "items": items,
+                }
+            )
         return _raw(listing.list_json(resource, page))
 
     def _row(self, resource: Resource, obj: Object, include: str) -> Object:
@@ -158,8 +167,9 @@ class Server:
     async def _watch(
         self, request: web.Request, resource: Resource, query: Query
     ) -> web.StreamResponse:
-        watch = Watch(self.api, resource, query, watch_options(request),
-                      self._encoder(request, resource))
+        watch = Watch(
+            self.api, resource, query, watch_options(request), self._encoder(request, resource)
+        )
         response = web.StreamResponse()
         response.content_type = "application/json"
         await response.prepare(request)
@@ -167,13 +177,18 @@ class Server:
             await response.write(lines)
         return response
 
-    def _encoder(self, request: web.Request, resource: Resource) -> Callable[[Record], bytes] | None:
+    def _encoder(
+        self, request: web.Request, resource: Resource
+    ) -> Callable[[Record], bytes] | None:
         shape = _shape(request)
         if shape == "Table":
             include = request.query.get("includeObject", "Metadata")
             return lambda record: dumps(
-                tables.table(resource, [self._row(resource, record.obj, include)],
-                             {"resourceVersion": record.obj["metadata"]["resourceVersion"]})
+                tables.table(
+                    resource,
+                    [self._row(resource, record.obj, include)],
+                    {"resourceVersion": record.obj["metadata"]["resourceVersion"]},
+                )
             )
         if shape.startswith("PartialObjectMetadata"):
             return lambda record: dumps(tables.partial(record.obj))
@@ -248,19 +263,28 @@ class Server:
         body = (await _body(request))[0] if request.body_exists else {}
         options = deletion.DeleteOptions.from_body({**body, **delete_parameters(request)})
         if target.name:
-            answer = deletion.delete(self.api, target.resource, target.namespace, target.name,
-                                     options)
-            return _json(conversion.to_served(answer, target.resource)
-                         if answer["kind"] == target.resource.kind else answer)
+            answer = deletion.delete(
+                self.api, target.resource, target.namespace, target.name, options
+            )
+            return _json(
+                conversion.to_served(answer, target.resource)
+                if answer["kind"] == target.resource.kind
+                else answer
+            )
         page = self.lister.page(target.resource, list_query(request, target))
         for record in page.records:
             meta = record.obj["metadata"]
-            deletion.delete(self.api, target.resource, meta.get("namespace", ""), meta["name"],
-                            options)
+            deletion.delete(
+                self.api, target.resource, meta.get("namespace", ""), meta["name"], options
+            )
         return _raw(listing.list_json(target.resource, page))
 
     def _answer(
-        self, request: web.Request, resource: Resource, obj: Object, code: int = 200,
+        self,
+        request: web.Request,
+        resource: Resource,
+        obj: Object,
+        code: int = 200,
         options: Options | None = None,
     ) -> web.Response:
         served = conversion.to_served(obj, resource)
@@ -282,7 +306,9 @@ def _discover(request: web.Request, api: Api, path: str) -> web.Response:
     wants_all = "as=APIGroupDiscoveryList" in request.headers.get("Accept", "")
     if path in ("/api", "/apis") and wants_all and "v=v2" in request.headers["Accept"]:
         response = _json(discovery.aggregated(resources, core=path == "/api"))
-        response.content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        response.content_type = (
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        )
         return response
     if path == "/api":
         return _json(discovery.api_versions(request.host))
@@ -341,8 +367,10 @@ def _unreadable(request: web.Request, raw: bytes, error: JsonError) -> str:
     if request.method == "PATCH":
         return f"error decoding patch: {error}"
     kind = request["target"].resource.kind
-    return (f"the object provided is unrecognized (must be of type {kind}): couldn't get "
-            f"version/kind; json parse error: {error} ({raw.decode(errors='replace')[:100]})")
+    return (
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get "
+        f"version/kind; json parse error: {error} ({raw.decode(errors='replace')[:100]})"
+    )
 
 
 def _yaml(raw: bytes) -> Any:

@@ -103,6 +103,10 @@ class Store:
             if not storage or shelf == storage
         ]
 
+    def dependents_of(self, uid: str) -> int:
+        """How many objects name `uid` as an owner."""
+        return len(self._dependents.get(uid, ()))
+
     def exists(self, uid: str) -> bool:
         return uid in self._uids
 

@@ -34,7 +34,9 @@ def scale_of(obj: Object) -> Object:
 
 
 def _selector_text(selector: Object | None) -> str:
-    terms = [f"{key}={value}" for key, value in sorted((selector or {}).get("matchLabels", {}).items())]
+    terms = [
+        f"{key}={value}" for key, value in sorted((selector or {}).get("matchLabels", {}).items())
+    ]
     for entry in (selector or {}).get("matchExpressions", ()):
         key, values = entry["key"], ",".join(entry.get("values", ()))
         text = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
@@ -43,7 +45,12 @@ def _selector_text(selector: Object | None) -> str:
 
 
 def write_scale(
-    api: Api, resource: Resource, namespace: str, name: str, body: Any, style: str,
+    api: Api,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    body: Any,
+    style: str,
     options: Options,
 ) -> Object:
     """Replace (style "") or patch the scale; raises StatusError 409 or 422."""
@@ -59,15 +66,21 @@ def write_scale(
         raise errors.stale(resource.group, resource.plural, name)
     replicas = scale.get("spec", {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise errors.bad_request('Scale in version "v1" cannot be handled as a Scale: json: cannot '
-                                 "unmarshal string into Go struct field ScaleSpec.spec.replicas of "
-                                 "type int32")
+        raise errors.bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot '
+            "unmarshal string into Go struct field ScaleSpec.spec.replicas of "
+            "type int32"
+        )
     if replicas < 0:
-        problem = errors.invalid_value("spec.replicas", replicas,
-                                       "must be greater than or equal to 0")
+        problem = errors.invalid_value(
+            "spec.replicas", replicas, "must be greater than or equal to 0"
+        )
         raise errors.invalid("autoscaling", "Scale", name, [problem])
-    changed = {**live, "metadata": dict(live["metadata"]),
-               "spec": {**live["spec"], "replicas": replicas}}
+    changed = {
+        **live,
+        "metadata": dict(live["metadata"]),
+        "spec": {**live["spec"], "replicas": replicas},
+    }
     return scale_of(api.write(resource, live, changed, options))
 
 
@@ -77,13 +90,17 @@ def bind(api: Api, namespace: str, name: str, body: Object, options: Options) ->
     pod = api.get(resource, namespace, name)
     node = body.get("target", {}).get("name", "")
     if pod["spec"].get("nodeName"):
-        why = f"pod {name} is already assigned to node \"{pod['spec']['nodeName']}\""
+        why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
         raise errors.conflict("", "pods/binding", name, why)
     if pod["metadata"].get("deletionTimestamp"):
         why = f"pod {name} is being deleted, cannot be assigned to a host"
         raise errors.conflict("", "pods/binding", name, why)
-    condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None,
-                 "lastTransitionTime": api.clock.stamp()}
+    condition = {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": api.clock.stamp(),
+    }
     others = [c for c in pod["status"].get("conditions", ()) if c["type"] != "PodScheduled"]
     bound = {
         **pod,

@@ -63,9 +63,14 @@ def _pod(pod: Object, now: datetime) -> Row:
     containers = status.get("containerStatuses", [])
     ready = sum(1 for c in containers if c.get("ready"))
     restarts = sum(c.get("restartCount", 0) for c in containers)
-    finished = [c["lastState"]["terminated"].get("finishedAt") for c in containers
-                if c.get("lastState", {}).get("terminated")]
-    shown = f"{restarts} ({age(max(finished), now)} ago)" if restarts and finished else f"{restarts}"
+    finished = [
+        c["lastState"]["terminated"].get("finishedAt")
+        for c in containers
+        if c.get("lastState", {}).get("terminated")
+    ]
+    shown = (
+        f"{restarts} ({age(max(finished), now)} ago)" if restarts and finished else f"{restarts}"
+    )
     return [
         pod["metadata"]["name"],
         f"{ready}/{len(spec['containers'])}",
@@ -156,8 +161,12 @@ def _node(obj: Object, now: datetime) -> Row:
 
 def _service(obj: Object, now: datetime) -> Row:
     spec = obj["spec"]
-    ports = [f"{p['port']}:{p['nodePort']}/{p['protocol']}" if p.get("nodePort")
-             else f"{p['port']}/{p['protocol']}" for p in spec.get("ports", [])]
+    ports = [
+        f"{p['port']}:{p['nodePort']}/{p['protocol']}"
+        if p.get("nodePort")
+        else f"{p['port']}/{p['protocol']}"
+        for p in spec.get("ports", [])
+    ]
     selector = [f"{key}={value}" for key, value in sorted(spec.get("selector", {}).items())]
     external = spec.get("externalIPs") or []
     return [
@@ -215,44 +224,89 @@ def _plain(obj: Object, now: datetime) -> Row:
 
 
 _WORKLOAD: list[Column] = [
-    _AGE, ("Containers", "string", 1), ("Images", "string", 1), ("Selector", "string", 1),
+    _AGE,
+    ("Containers", "string", 1),
+    ("Images", "string", 1),
+    ("Selector", "string", 1),
 ]
 _TABLES: dict[str, tuple[list[Column], Callable[[Object, datetime], Row]]] = {
     "Pod": (
-        [_NAME, ("Ready", "string", 0), ("Status", "string", 0), ("Restarts", "string", 0), _AGE,
-         ("IP", "string", 1), ("Node", "string", 1), ("Nominated Node", "string", 1),
-         ("Readiness Gates", "string", 1)],
+        [
+            _NAME,
+            ("Ready", "string", 0),
+            ("Status", "string", 0),
+            ("Restarts", "string", 0),
+            _AGE,
+            ("IP", "string", 1),
+            ("Node", "string", 1),
+            ("Nominated Node", "string", 1),
+            ("Readiness Gates", "string", 1),
+        ],
         _pod,
     ),
     "Deployment": (
-        [_NAME, ("Ready", "string", 0), ("Up-to-date", "integer", 0), ("Available", "integer", 0),
-         *_WORKLOAD],
+        [
+            _NAME,
+            ("Ready", "string", 0),
+            ("Up-to-date", "integer", 0),
+            ("Available", "integer", 0),
+            *_WORKLOAD,
+        ],
         _deployment,
     ),
     "ReplicaSet": (
-        [_NAME, ("Desired", "integer", 0), ("Current", "integer", 0), ("Ready", "integer", 0),
-         *_WORKLOAD],
+        [
+            _NAME,
+            ("Desired", "integer", 0),
+            ("Current", "integer", 0),
+            ("Ready", "integer", 0),
+            *_WORKLOAD,
+        ],
         _replica_set,
     ),
     "Node": (
-        [_NAME, ("Status", "string", 0), ("Roles", "string", 0), _AGE, ("Version", "string", 0),
-         ("Internal-IP", "string", 1), ("External-IP", "string", 1), ("OS-Image", "string", 1),
-         ("Kernel-Version", "string", 1), ("Container-Runtime", "string", 1)],
+        [
+            _NAME,
+            ("Status", "string", 0),
+            ("Roles", "string", 0),
+            _AGE,
+            ("Version", "string", 0),
+            ("Internal-IP", "string", 1),
+            ("External-IP", "string", 1),
+            ("OS-Image", "string", 1),
+            ("Kernel-Version", "string", 1),
+            ("Container-Runtime", "string", 1),
+        ],
         _node,
     ),
     "Service": (
-        [_NAME, ("Type", "string", 0), ("Cluster-IP", "string", 0), ("External-IP", "string", 0),
-         ("Port(s)", "string", 0), _AGE, ("Selector", "string", 1)],
+        [
+            _NAME,
+            ("Type", "string", 0),
+            ("Cluster-IP", "string", 0),
+            ("External-IP", "string", 0),
+            ("Port(s)", "string", 0),
+            _AGE,
+            ("Selector", "string", 1),
+        ],
         _service,
     ),
     "Namespace": ([_NAME, ("Status", "string", 0), _AGE], _namespace),
     "ConfigMap": ([_NAME, ("Data", "string", 0), _AGE], _config_map),
     "Secret": ([_NAME, ("Type", "string", 0), ("Data", "string", 0), _AGE], _secret),
     "Event": (
-        [("Last Seen", "string", 0), ("Type", "string", 0), ("Reason", "string", 0),
-         ("Object", "string", 0), ("Subobject", "string", 1), ("Source", "string", 1),
-         ("Message", "string", 0), ("First Seen", "string", 1), ("Count", "string", 1),
-         ("Name", "string", 1)],
+        [
+            ("Last Seen", "string", 0),
+            ("Type", "string", 0),
+            ("Reason", "string", 0),
+            ("Object", "string", 0),
+            ("Subobject", "string", 1),
+            ("Source", "string", 1),
+            ("Message", "string", 0),
+            ("First Seen", "string", 1),
+            ("Count", "string", 1),
+            ("Name", "string", 1),
+        ],
         _event,
     ),
 }
@@ -263,8 +317,13 @@ def column_definitions(resource: Resource) -> list[Object]:
     """The table's header for a kind."""
     columns = _TABLES.get(resource.kind, (_FALLBACK, _plain))[0]
     return [
-        {"name": name, "type": kind, "format": "name" if name == "Name" else "",
-         "description": "", "priority": priority}
+        {
+            "name": name,
+            "type": kind,
+            "format": "name" if name == "Name" else "",
+            "description": "",
+            "priority": priority,
+        }
         for name, kind, priority in columns
     ]
 

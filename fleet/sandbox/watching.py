@@ -32,7 +32,11 @@ class Watch:
     """One client's stream of a kind. `async for` yields JSON lines."""
 
     def __init__(
-        self, api: Api, resource: Resource, query: Query, options: WatchOptions,
+        self,
+        api: Api,
+        resource: Resource,
+        query: Query,
+        options: WatchOptions,
         encode: Encode | None = None,
     ) -> None:
         self.api, self.resource, self.options = api, resource, options
@@ -68,8 +72,11 @@ class Watch:
         initial = from_now if options.send_initial_events is None else options.send_initial_events
         lines: list[bytes] = []
         if initial:
-            lines = [self._line("ADDED", self.encode(record))
-                     for record in store.records(self.resource.storage) if self.matches(record.obj)]
+            lines = [
+                self._line("ADDED", self.encode(record))
+                for record in store.records(self.resource.storage)
+                if self.matches(record.obj)
+            ]
             if options.send_initial_events and options.bookmarks:
                 lines.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
         elif not from_now:

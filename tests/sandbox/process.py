@@ -1,8 +1,8 @@
 """Run real sandbox processes from tests.
 
-    sandbox = start_sandbox(tmp_path, clusters=["north", "south"], start_seconds=0.1)
-    sandbox.kubeconfigs["north"]   # a file for the official client or kubectl
-    sandbox.stop()
+sandbox = start_sandbox(tmp_path, clusters=["north", "south"], start_seconds=0.1)
+sandbox.kubeconfigs["north"]   # a file for the official client or kubectl
+sandbox.stop()
 """
 
 import base64
@@ -70,8 +70,12 @@ class SandboxProcess:
     def start(self) -> None:
         """Start and wait until every cluster answers; raises SandboxDied."""
         self.process = subprocess.Popen(
-            self.command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True,
+            self.command,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         lines: Queue[str | None] = Queue()
         threading.Thread(target=_pump, args=(self.process, lines), daemon=True).start()

@@ -27,6 +27,7 @@ class Controller:
         self.api, self.store, self.clock = cluster.api, cluster.store, cluster.clock
         self._queue: dict[Key, None] = {}
         self._failures: dict[Key, int] = {}
+        self._settling: set[Key] = set()
         self._wake = asyncio.Event()
         self.store.listen(self._hear)
 
@@ -50,6 +51,16 @@ class Controller:
     def enqueue(self, key: Key) -> None:
         self._queue[key] = None
         self._wake.set()
+
+    def enqueue_settled(self, key: Key, delay_seconds: float) -> None:
+        """Wait for more changes to come together, then look at the key once."""
+        if key not in self._settling and key not in self._queue:
+            self._settling.add(key)
+            self.clock.later(delay_seconds, lambda: self._settle(key))
+
+    def _settle(self, key: Key) -> None:
+        self._settling.discard(key)
+        self.enqueue(key)
 
     def enqueue_after(self, key: Key, delay_seconds: float) -> None:
         self.clock.later(delay_seconds, lambda: self.enqueue(key))
@@ -83,9 +94,7 @@ class Controller:
         log.debug("%s: %s/%s: %s", self.component, *key, error)
         self.enqueue_after(key, RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
 
-    def record(
-        self, obj: Object, kind: str, reason: str, message: str, action: str = ""
-    ) -> None:
+    def record(self, obj: Object, kind: str, reason: str, message: str, action: str = "") -> None:
         """Record an event about `obj`; `kind` is Normal or Warning."""
         self.cluster.events.record(self.component, obj, Note(kind, reason, message, action))
 

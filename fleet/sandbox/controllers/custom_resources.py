@@ -36,12 +36,19 @@ class CustomResourceController(Controller):
         if live is None or live.get("status", {}).get("conditions"):
             return
         now, spec = self.clock.stamp(), live["spec"]
-        verdicts = (("NamesAccepted", "NoConflicts", "no conflicts found"),
-                    ("Established", "InitialNamesAccepted", "the initial names have been accepted"))
+        verdicts = (
+            ("NamesAccepted", "NoConflicts", "no conflicts found"),
+            ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        )
         status = {
             "conditions": [
-                {"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason,
-                 "message": message}
+                {
+                    "type": kind,
+                    "status": "True",
+                    "lastTransitionTime": now,
+                    "reason": reason,
+                    "message": message,
+                }
                 for kind, reason, message in verdicts
             ],
             "acceptedNames": spec["names"],

@@ -7,6 +7,7 @@ in `rollout_math.py`, conditions and progress in `rollout_status.py`, revisions 
 from dataclasses import dataclass
 
 from ..codec import Options
+from ..deletion import delete
 from ..errors import StatusError
 from ..selectors import label_selector
 from ..store import Change, Object, name_of
@@ -102,9 +103,7 @@ class DeploymentController(Controller):
         owners = [o for o in replica_set["metadata"]["ownerReferences"] if not o.get("controller")]
         self._write_set(replica_set, {"ownerReferences": owners})
 
-    def _write_set(
-        self, replica_set: Object, meta: Object, spec: Object | None = None
-    ) -> Object:
+    def _write_set(self, replica_set: Object, meta: Object, spec: Object | None = None) -> Object:
         changed = {
             **replica_set,
             "metadata": {**replica_set["metadata"], **meta},
@@ -150,9 +149,7 @@ class DeploymentController(Controller):
     ) -> Object:
         changed = revisions.with_revision(deployment, revision)
         if condition and rollout_status.has_deadline(deployment):
-            changed = rollout_status.with_progress(
-                changed, "True", *condition, self.clock.stamp()
-            )
+            changed = rollout_status.with_progress(changed, "True", *condition, self.clock.stamp())
         return self._write_status(deployment, changed)
 
     def _write_status(self, deployment: Object, changed: Object) -> Object:
@@ -192,7 +189,7 @@ class DeploymentController(Controller):
             status = {**deployment.get("status", {}), "collisionCount": count}
             self._write_status(deployment, {**deployment, "status": status})
             return
-        text = f"Failed to create new replica set \"{wanted['metadata']['name']}\": {error}"
+        text = f'Failed to create new replica set "{wanted["metadata"]["name"]}": {error}'
         if rollout_status.has_deadline(deployment):
             changed = rollout_status.with_progress(
                 deployment, "False", "ReplicaSetCreateError", text, self.clock.stamp()
@@ -267,9 +264,9 @@ class DeploymentController(Controller):
     # Rolling update
 
     def _roll(self, rollout: Rollout) -> None:
-        if not (self._scale_up_new(rollout) or self._scale_down_old(rollout)):
-            if rollout_math.is_complete(rollout.deployment, rollout.deployment.get("status", {})):
-                self._clean_up(rollout)
+        scaled = self._scale_up_new(rollout) or self._scale_down_old(rollout)
+        if not scaled:
+            self._clean_up_when_complete(rollout)
         self._sync_progress(rollout)
 
     def _scale_up_new(self, rollout: Rollout) -> bool:
@@ -336,23 +333,27 @@ class DeploymentController(Controller):
                 rollout = self._rollout(rollout.deployment, sets, create=True)
             assert rollout.new is not None
             self._resize(rollout, rollout.new, replicas_of(deployment))
-            if rollout_math.is_complete(rollout.deployment, rollout.deployment.get("status", {})):
-                self._clean_up(rollout)
+            self._clean_up_when_complete(rollout)
         self._sync_progress(rollout)
 
     def _old_pods_run(self, rollout: Rollout) -> bool:
         if rollout_math.total_status(rollout.old, "replicas"):
             return True
-        pods = [pod for old in rollout.old
-                for _, pod in self.store.owned_by(old["metadata"]["uid"], "pods")]
+        pods = [
+            pod
+            for old in rollout.old
+            for _, pod in self.store.owned_by(old["metadata"]["uid"], "pods")
+        ]
         return any(pod["status"].get("phase") not in ("Failed", "Succeeded") for pod in pods)
 
     # Tidying and status
 
+    def _clean_up_when_complete(self, rollout: Rollout) -> None:
+        if rollout_math.is_complete(rollout.deployment, rollout.deployment.get("status", {})):
+            self._clean_up(rollout)
+
     def _clean_up(self, rollout: Rollout) -> None:
         """Delete old, empty ReplicaSets beyond revisionHistoryLimit."""
-        from ..deletion import delete
-
         limit = rollout.deployment["spec"].get("revisionHistoryLimit")
         alive = [rs for rs in rollout.old if not rs["metadata"].get("deletionTimestamp")]
         if limit is None or len(alive) <= limit:

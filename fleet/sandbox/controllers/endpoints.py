@@ -30,8 +30,8 @@ class EndpointsController(Controller):
         labels = obj["metadata"].get("labels", {}).items()
         for service in self.store.objects("services", obj["metadata"]["namespace"]):
             selector = service["spec"].get("selector")
-            if selector and selector.items() <= labels and name_of(service) not in self._queue:
-                self.enqueue_after(name_of(service), SETTLE_SECONDS)
+            if selector and selector.items() <= labels:
+                self.enqueue_settled(name_of(service), SETTLE_SECONDS)
 
     def sync(self, key: Key) -> None:
         service = self.store.get("services", *key)
@@ -43,9 +43,13 @@ class EndpointsController(Controller):
         if not selector:
             return
         pods = sorted(
-            (p for p in self.store.objects("pods", key[0])
-             if selector.items() <= p["metadata"].get("labels", {}).items()
-             and p.get("status", {}).get("podIP") and "deletionTimestamp" not in p["metadata"]),
+            (
+                p
+                for p in self.store.objects("pods", key[0])
+                if selector.items() <= p["metadata"].get("labels", {}).items()
+                and p.get("status", {}).get("podIP")
+                and "deletionTimestamp" not in p["metadata"]
+            ),
             key=name_of,
         )
         self._write("endpoints", service, _endpoints(service, pods), service["metadata"]["name"])
@@ -68,8 +72,7 @@ class EndpointsController(Controller):
 
 def _target(pod: Object) -> Object:
     meta = pod["metadata"]
-    return {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"],
-            "uid": meta["uid"]}
+    return {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
 
 
 def _ports(service: Object, pods: list[Object]) -> list[Object]:
@@ -97,24 +100,37 @@ def _container_ports(pods: list[Object]) -> Iterator[Object]:
 def _endpoints(service: Object, pods: list[Object]) -> Object:
     subset: Object = {}
     for pod in pods:
-        address = {"ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"],
-                   "targetRef": _target(pod)}
+        address = {
+            "ip": pod["status"]["podIP"],
+            "nodeName": pod["spec"]["nodeName"],
+            "targetRef": _target(pod),
+        }
         kind = "addresses" if ready_since(pod) else "notReadyAddresses"
         subset.setdefault(kind, []).append(address)
     meta = {"name": service["metadata"]["name"], "labels": service["metadata"].get("labels", {})}
-    return {"metadata": meta,
-            "subsets": [{**subset, "ports": _ports(service, pods)}] if subset else []}
+    return {
+        "metadata": meta,
+        "subsets": [{**subset, "ports": _ports(service, pods)}] if subset else [],
+    }
 
 
 def _slice(service: Object, pods: list[Object], name: str) -> Object:
     ports = [{"name": "", **port} for port in _ports(service, pods)]
-    labels = {"kubernetes.io/service-name": service["metadata"]["name"],
-              "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    labels = {
+        "kubernetes.io/service-name": service["metadata"]["name"],
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
     endpoints = []
     for pod in pods:
         ready = bool(ready_since(pod))
         conditions = {"ready": ready, "serving": ready, "terminating": False}
-        endpoints.append({"addresses": [pod["status"]["podIP"]], "conditions": conditions,
-                          "nodeName": pod["spec"]["nodeName"], "targetRef": _target(pod)})
+        endpoints.append(
+            {
+                "addresses": [pod["status"]["podIP"]],
+                "conditions": conditions,
+                "nodeName": pod["spec"]["nodeName"],
+                "targetRef": _target(pod),
+            }
+        )
     meta = {"name": name, "labels": labels, "ownerReferences": [owner_reference(service)]}
     return {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints, "ports": ports}

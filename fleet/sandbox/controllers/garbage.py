@@ -70,8 +70,10 @@ class GarbageCollector(Controller):
             if len(solid) < len(owners):
                 self._write_owners(storage, obj, solid)
             return
-        policy = "Foreground" if waiting and self.store.owned_by(obj["metadata"]["uid"]) else (
-            "Background"
+        policy = (
+            "Foreground"
+            if waiting and self.store.owned_by(obj["metadata"]["uid"])
+            else ("Background")
         )
         options = DeleteOptions(propagation=policy, uid=obj["metadata"]["uid"])
         delete(self.api, self.api.resource(storage), *name_of(obj), options)

@@ -47,15 +47,12 @@ class Kubelet(Controller):
         if change.type == "DELETED":
             self._lives.pop(pod["metadata"]["uid"], None)
             self.cluster.logs.forget(pod["metadata"]["uid"])
-        elif pod["spec"].get("nodeName"):
-            if self._needs_attention(pod):
-                self.enqueue(name_of(pod))
+        elif pod["spec"].get("nodeName") and self._needs_attention(pod):
+            self.enqueue(name_of(pod))
 
     def _needs_attention(self, pod: Object) -> bool:
         life = self._lives.get(pod["metadata"]["uid"])
-        return life is None or (
-            "deletionTimestamp" in pod["metadata"] and life.stage != "stopping"
-        )
+        return life is None or ("deletionTimestamp" in pod["metadata"] and life.stage != "stopping")
 
     def sync(self, key: Key) -> None:
         pod = self.store.get("pods", *key)
@@ -111,8 +108,9 @@ class Kubelet(Controller):
             return
         for spec in pod["spec"]["containers"]:
             image, name = spec["image"], spec["name"]
-            self.record(pod, "Normal", "Pulled",
-                        f'Container image "{image}" already present on machine')
+            self.record(
+                pod, "Normal", "Pulled", f'Container image "{image}" already present on machine'
+            )
             self.record(pod, "Normal", "Created", f"Container created: {name}")
             self.record(pod, "Normal", "Started", f"Container started: {name}")
             self.cluster.logs.write(pod, name, 0, f"{name}: starting {image}")
@@ -125,8 +123,9 @@ class Kubelet(Controller):
         waits = behaviour.ready_after_seconds > 0 or behaviour.readiness == "manual"
         crashes = behaviour.crash_after_seconds
         state = {"running": {"startedAt": self.clock.stamp()}}
-        statuses = [pod_status.container(c, state, old.get(c["name"]))
-                    for c in pod["spec"]["containers"]]
+        statuses = [
+            pod_status.container(c, state, old.get(c["name"])) for c in pod["spec"]["containers"]
+        ]
         is_ready = not waits and crashes != 0
         self._report(pod, [{**s, "ready": is_ready} for s in statuses], "Running")
         if is_ready:
@@ -144,8 +143,9 @@ class Kubelet(Controller):
             return
         life.stage = "ready"
         if life.behaviour.readiness != "manual":
-            self._report(pod, [{**s, "ready": True} for s in pod["status"]["containerStatuses"]],
-                         "Running")
+            self._report(
+                pod, [{**s, "ready": True} for s in pod["status"]["containerStatuses"]], "Running"
+            )
             self._say(pod, "ready")
 
     def _say(self, pod: Object, text: str) -> None:
@@ -185,34 +185,48 @@ class Kubelet(Controller):
         for old in pod["status"]["containerStatuses"]:
             restarts = old["restartCount"] + 1
             ended = pod_status.terminated(old["state"]["running"]["startedAt"], now, 1)
-            statuses.append({**old, "state": ended, "lastState": {}, "ready": False,
-                             "started": False})
-            self.cluster.logs.write(pod, old["name"], old["restartCount"],
-                                    f"{old['name']}: fatal: exited with code 1")
+            statuses.append(
+                {**old, "state": ended, "lastState": {}, "ready": False, "started": False}
+            )
+            self.cluster.logs.write(
+                pod, old["name"], old["restartCount"], f"{old['name']}: fatal: exited with code 1"
+            )
         if pod["spec"]["restartPolicy"] == "Never":
             life.stage = "ready"
             self._report(pod, statuses, "Failed")
             return
         delay = self._back_off(life, restarts)
-        text = (f"back-off {delay:.0f}s restarting failed container={statuses[0]['name']} "
-                f"pod={pod['metadata']['name']}_{pod['metadata']['namespace']}"
-                f"({pod['metadata']['uid']})")
+        text = (
+            f"back-off {delay:.0f}s restarting failed container={statuses[0]['name']} "
+            f"pod={pod['metadata']['name']}_{pod['metadata']['namespace']}"
+            f"({pod['metadata']['uid']})"
+        )
         backing_off = pod_status.waiting("CrashLoopBackOff", text)
-        self._report(pod, [{**s, "lastState": s["state"], "state": backing_off} for s in statuses],
-                     "Running")
+        self._report(
+            pod, [{**s, "lastState": s["state"], "state": backing_off} for s in statuses], "Running"
+        )
         name = statuses[0]["name"]
-        self.record(pod, "Warning", "BackOff",
-                    f"Back-off restarting failed container {name} in pod "
-                    f"{pod['metadata']['name']}_{pod['metadata']['namespace']}"
-                    f"({pod['metadata']['uid']})")
+        self.record(
+            pod,
+            "Warning",
+            "BackOff",
+            f"Back-off restarting failed container {name} in pod "
+            f"{pod['metadata']['name']}_{pod['metadata']['namespace']}"
+            f"({pod['metadata']['uid']})",
+        )
         self._later(pod, life, "crashed", delay)
 
     def _restart(self, pod: Object, life: Life) -> None:
-        statuses = [{**s, "restartCount": s["restartCount"] + 1}
-                    for s in pod["status"]["containerStatuses"]]
+        statuses = [
+            {**s, "restartCount": s["restartCount"] + 1} for s in pod["status"]["containerStatuses"]
+        ]
         for status in statuses:
-            self.cluster.logs.write(pod, status["name"], status["restartCount"],
-                                    f"{status['name']}: starting {status['image']}")
+            self.cluster.logs.write(
+                pod,
+                status["name"],
+                status["restartCount"],
+                f"{status['name']}: starting {status['image']}",
+            )
         self._run(pod, life, {status["name"]: status for status in statuses})
 
     def _back_off(self, life: Life, failures: int) -> float:

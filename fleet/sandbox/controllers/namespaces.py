@@ -42,11 +42,15 @@ class NamespaceController(Controller):
             account = {"metadata": {"name": "default"}}
             self.api.create(self.api.resource("serviceaccounts"), name, account, WRITES)
         if self.store.get("configmaps", name, ROOT_CA) is None:
-            described = {"kubernetes.io/description": "Contains a CA bundle that can be used to "
-                         "verify the kube-apiserver when using internal endpoints such as the "
-                         "internal service IP or kubernetes.default.svc."}
-            config_map = {"metadata": {"name": ROOT_CA, "annotations": described},
-                          "data": {"ca.crt": self.cluster.ca_pem}}
+            described = {
+                "kubernetes.io/description": "Contains a CA bundle that can be used to "
+                "verify the kube-apiserver when using internal endpoints such as the "
+                "internal service IP or kubernetes.default.svc."
+            }
+            config_map = {
+                "metadata": {"name": ROOT_CA, "annotations": described},
+                "data": {"ca.crt": self.cluster.ca_pem},
+            }
             self.api.create(self.api.resource("configmaps"), name, config_map, WRITES)
 
     def _empty(self, namespace: Object) -> None:

@@ -22,14 +22,22 @@ def with_conditions(pod: Object, status: Object, now: str) -> Object:
     containers = status.get("containerStatuses", [])
     unready = [c["name"] for c in containers if not c["ready"]]
     started = any("running" in c["state"] or c["restartCount"] for c in containers)
-    verdicts = {"PodReadyToStartContainers": _condition(
-        "PodReadyToStartContainers", "True" if started else "False", now)}
+    verdicts = {
+        "PodReadyToStartContainers": _condition(
+            "PodReadyToStartContainers", "True" if started else "False", now
+        )
+    }
     verdicts["Initialized"] = _condition("Initialized", "True", now)
     for kind in ("Ready", "ContainersReady"):
         if unready:
             names = " ".join(unready)
-            verdicts[kind] = _condition(kind, "False", now, "ContainersNotReady",
-                                        f"containers with unready status: [{names}]")
+            verdicts[kind] = _condition(
+                kind,
+                "False",
+                now,
+                "ContainersNotReady",
+                f"containers with unready status: [{names}]",
+            )
         else:
             verdicts[kind] = _condition(kind, "True", now)
     old = {c["type"]: c for c in pod.get("status", {}).get("conditions", ())}
@@ -87,5 +95,11 @@ def waiting(reason: str, message: str = "") -> Object:
 
 def terminated(started_at: str, now: str, exit_code: int) -> Object:
     reason = "Error" if exit_code else "Completed"
-    return {"terminated": {"exitCode": exit_code, "reason": reason, "startedAt": started_at,
-                           "finishedAt": now}}
+    return {
+        "terminated": {
+            "exitCode": exit_code,
+            "reason": reason,
+            "startedAt": started_at,
+            "finishedAt": now,
+        }
+    }

@@ -8,8 +8,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..codec import Options
 from ..clock import parse_rfc3339
+from ..codec import Options
 from ..deletion import delete
 from ..errors import StatusError
 from ..selectors import LabelTest, label_selector
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..cluster import Cluster
 
 BURST_PODS = 25  # per turn of the queue, so that requests are answered in between
+SETTLE_SECONDS_PER_POD = 0.0001  # counting many pods takes long: let changes come together
 WRITES = Options(manager="kube-controller-manager")
 STATUS_WRITES = Options(manager="kube-controller-manager", subresource="status")
 _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -44,7 +45,9 @@ class ReplicaSetController(Controller):
             owners.append(controller_of(change.previous.obj))
         for owner in owners:
             if owner and owner["kind"] == "ReplicaSet":
-                self.enqueue((obj["metadata"]["namespace"], owner["name"]))
+                pods = self.store.dependents_of(owner["uid"])
+                key = obj["metadata"]["namespace"], owner["name"]
+                self.enqueue_settled(key, pods * SETTLE_SECONDS_PER_POD)
         self._orphans.pop(name_of(obj), None)
         if owners[0] is None and change.type != "DELETED":
             self._orphans[name_of(obj)] = None
@@ -96,11 +99,19 @@ class ReplicaSetController(Controller):
     def _adopted(self, replica_set: Object, matches: LabelTest) -> list[Object]:
         namespace = replica_set["metadata"]["namespace"]
         orphans = [
-            pod for key in self._orphans
-            if key[0] == namespace and (pod := self.store.get("pods", *key)) and is_active(pod) and matches(pod["metadata"].get("labels", {}))
+            pod
+            for key in self._orphans
+            if key[0] == namespace
+            and (pod := self.store.get("pods", *key))
+            and is_active(pod)
+            and matches(pod["metadata"].get("labels", {}))
         ]
-        return [self._write_owners(pod, [*pod["metadata"].get("ownerReferences", ()),
-                                         owner_reference(replica_set)]) for pod in orphans]
+        return [
+            self._write_owners(
+                pod, [*pod["metadata"].get("ownerReferences", ()), owner_reference(replica_set)]
+            )
+            for pod in orphans
+        ]
 
     def _release(self, pod: Object) -> None:
         owners = [o for o in pod["metadata"]["ownerReferences"] if not o.get("controller")]
@@ -146,7 +157,8 @@ class ReplicaSetController(Controller):
         on_node = Counter(pod["spec"].get("nodeName", "") for pod in self._related(replica_set))
         now = self.clock.now().timestamp()
         return sorted(
-            active, key=lambda pod: deletion_rank(pod, on_node[pod["spec"].get("nodeName", "")], now)
+            active,
+            key=lambda pod: deletion_rank(pod, on_node[pod["spec"].get("nodeName", "")], now),
         )
 
     def _related(self, replica_set: Object) -> list[Object]:
@@ -155,24 +167,34 @@ class ReplicaSetController(Controller):
         sets = [replica_set]
         if owner:
             sets = [rs for _, rs in self.store.owned_by(owner["uid"], "apps/replicasets")]
-        return [pod for rs in sets for _, pod in self.store.owned_by(rs["metadata"]["uid"], "pods")
-                if is_active(pod)]
+        return [
+            pod
+            for rs in sets
+            for _, pod in self.store.owned_by(rs["metadata"]["uid"], "pods")
+            if is_active(pod)
+        ]
 
     def _report(
-        self, replica_set: Object, active: list[Object], terminating: int,
+        self,
+        replica_set: Object,
+        active: list[Object],
+        terminating: int,
         problem: StatusError | None,
     ) -> None:
         status = self._status(replica_set, active, terminating)
         failed = conditions.find(status, "ReplicaFailure")
         if problem and not failed:
             short = len(active) < replica_set["spec"]["replicas"]
-            conditions.put(status, {
-                "type": "ReplicaFailure",
-                "status": "True",
-                "lastTransitionTime": self.clock.stamp(),
-                "reason": "FailedCreate" if short else "FailedDelete",
-                "message": str(problem),
-            })
+            conditions.put(
+                status,
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "lastTransitionTime": self.clock.stamp(),
+                    "reason": "FailedCreate" if short else "FailedDelete",
+                    "message": str(problem),
+                },
+            )
         elif not problem:
             conditions.remove(status, "ReplicaFailure")
         if status != replica_set.get("status"):
@@ -223,8 +245,9 @@ def deletion_rank(pod: Object, neighbours: int, now: float) -> tuple[object, ...
     """Sort key: pods that come first are deleted first."""
     status, since = pod.get("status", {}), ready_since(pod)
     cost = pod["metadata"].get("annotations", {}).get("controller.kubernetes.io/pod-deletion-cost")
-    restarts = max((c.get("restartCount", 0) for c in status.get("containerStatuses", ())),
-                   default=0)
+    restarts = max(
+        (c.get("restartCount", 0) for c in status.get("containerStatuses", ())), default=0
+    )
     return (
         bool(pod["spec"].get("nodeName")),
         _PHASE_ORDER.get(status.get("phase", ""), 0),

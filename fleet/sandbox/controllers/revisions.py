@@ -107,7 +107,10 @@ def new_replica_set(deployment: Object, revision: int) -> Object:
         "spec": {
             "replicas": 0,
             "selector": selector,
-            "template": {**template, "metadata": {**template.get("metadata", {}), "labels": labels}},
+            "template": {
+                **template,
+                "metadata": {**template.get("metadata", {}), "labels": labels},
+            },
         },
     }
     if spec.get("minReadySeconds"):

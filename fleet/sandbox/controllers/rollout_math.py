@@ -17,7 +17,7 @@ def scaled_value(value: int | str, total: int, *, round_up: bool) -> int:
     if isinstance(value, int):
         return value
     if not value.endswith("%"):
-        raise ValueError(f"invalid value for IntOrString: invalid type: string is not a percentage")
+        raise ValueError("invalid value for IntOrString: invalid type: string is not a percentage")
     share = int(value[:-1]) * total / 100
     return math.ceil(share) if round_up else math.floor(share)
 

@@ -46,9 +46,7 @@ def with_pause(deployment: Object, now: str) -> Object:
     )
 
 
-def calculate(
-    deployment: Object, all_sets: list[Object], new: Object | None, now: str
-) -> Object:
+def calculate(deployment: Object, all_sets: list[Object], new: Object | None, now: str) -> Object:
     """Counts and the Available condition; zero counts are left out, as Go does."""
     total = rollout_math.total_status
     available = total(all_sets, "availableReplicas")
@@ -75,8 +73,11 @@ def _availability(deployment: Object, available: int, now: str) -> Object:
     if available >= least:
         verdict = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:
-        verdict = ("False", "MinimumReplicasUnavailable",
-                   "Deployment does not have minimum availability.")
+        verdict = (
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
     return conditions.deployment_condition("Available", *verdict, now)
 
 
@@ -108,8 +109,11 @@ def _note_progress(
     deployment: Object, status: Object, new: Object | None, current: Object | None, clock: Clock
 ) -> None:
     now = clock.stamp()
-    what = (f"ReplicaSet \"{new['metadata']['name']}\"" if new
-            else f"Deployment \"{deployment['metadata']['name']}\"")
+    what = (
+        f'ReplicaSet "{new["metadata"]["name"]}"'
+        if new
+        else f'Deployment "{deployment["metadata"]["name"]}"'
+    )
 
     def condition(value: str, reason: str, message: str) -> Object:
         text = f"{what} {message}"

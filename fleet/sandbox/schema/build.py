@@ -66,7 +66,9 @@ def _without_descriptions(schema: Any) -> Any:
 def _mark_go_fields(definitions: dict[str, Any], api_root: Path) -> None:
     for source in api_root.glob("*/v*/types.go"):
         group, version = source.parts[-3:-1]
-        for struct in re.finditer(r"^type (\w+) struct \{\n(.*?)^\}", source.read_text(), re.M | re.S):
+        for struct in re.finditer(
+            r"^type (\w+) struct \{\n(.*?)^\}", source.read_text(), re.M | re.S
+        ):
             schema = definitions.get(f"io.k8s.api.{group}.{version}.{struct[1]}", {})
             for go_type, name, options in GO_FIELD.findall(struct[2]):
                 field = schema.get("properties", {}).get(name)

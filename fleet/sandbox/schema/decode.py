@@ -61,7 +61,9 @@ class Decoder:
         assert schema.element is not None
         element = schema.element
         decoded = {k: self.decode(v, element, path, owner) for k, v in value.items()}
-        return {k: "" if v is None and element.scalar == "string" else v for k, v in decoded.items()}
+        return {
+            k: "" if v is None and element.scalar == "string" else v for k, v in decoded.items()
+        }
 
     def _list(self, value: Any, schema: Type, path: str, owner: str) -> Any:
         if not isinstance(value, list):
@@ -90,8 +92,10 @@ _ACCEPTS: dict[str, Callable[[Any], bool]] = {
     "string": lambda v: isinstance(v, str),
     "time": lambda v: isinstance(v, str),
     "boolean": lambda v: isinstance(v, bool),
-    "integer": lambda v: not isinstance(v, bool)
-    and (isinstance(v, int) or (isinstance(v, float) and math.floor(v) == v)),
+    "integer": lambda v: (
+        not isinstance(v, bool)
+        and (isinstance(v, int) or (isinstance(v, float) and math.floor(v) == v))
+    ),
     "number": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
     "int-or-string": lambda v: isinstance(v, int | str) and not isinstance(v, bool),
     "quantity": lambda v: isinstance(v, int | float | str) and not isinstance(v, bool),

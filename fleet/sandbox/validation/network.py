@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import FieldError, duplicate, forbidden_field, invalid_value, not_supported, required
-from .metadata import label_name, labels
+from ..names import label_name
+from .metadata import labels
 
 Object = dict[str, Any]
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")

@@ -13,13 +13,25 @@ from ..errors import (
     not_supported,
     required,
 )
-from .metadata import label_name, unique
+from ..names import label_name
+from .metadata import unique
 
 Object = dict[str, Any]
 _ENV_NAME = re.compile(r"^[^=\x00-\x1f\x7f]+$")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
-_SOURCES = ("emptyDir", "hostPath", "secret", "nfs", "persistentVolumeClaim", "downwardAPI",
-            "configMap", "projected", "ephemeral", "csi", "image")
+_SOURCES = (
+    "emptyDir",
+    "hostPath",
+    "secret",
+    "nfs",
+    "persistentVolumeClaim",
+    "downwardAPI",
+    "configMap",
+    "projected",
+    "ephemeral",
+    "csi",
+    "image",
+)
 UPDATE_TEXT = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -48,8 +60,9 @@ def pod_spec(spec: Object, path: str) -> Iterator[FieldError]:
         yield not_supported(f"{path}.restartPolicy", spec.get("restartPolicy"), policies)
     grace = spec.get("terminationGracePeriodSeconds", 0)
     if grace < 0:
-        yield invalid_value(f"{path}.terminationGracePeriodSeconds", grace,
-                            "must be greater than or equal to 0")
+        yield invalid_value(
+            f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"
+        )
 
 
 def _volumes(volumes: list[Object], path: str) -> Iterator[FieldError]:
@@ -61,7 +74,9 @@ def _volumes(volumes: list[Object], path: str) -> Iterator[FieldError]:
             yield invalid_value(f"{path}[{index}].name", volume["name"], problem)
         if len(volume.keys() - {"name"}) > 1:
             extra = sorted(volume.keys() - {"name"}, key=_source_order)[1]
-            yield forbidden_field(f"{path}[{index}].{extra}", "may not specify more than 1 volume type")
+            yield forbidden_field(
+                f"{path}[{index}].{extra}", "may not specify more than 1 volume type"
+            )
 
 
 def _source_order(source: str) -> int:
@@ -99,8 +114,9 @@ def _ports(ports: list[Object], path: str) -> Iterator[FieldError]:
         if not number:
             yield required(f"{path}[{index}].containerPort")
         elif not 0 < number < 65536:
-            yield invalid_value(f"{path}[{index}].containerPort", number,
-                                "must be between 1 and 65535, inclusive")
+            yield invalid_value(
+                f"{path}[{index}].containerPort", number, "must be between 1 and 65535, inclusive"
+            )
         name = port.get("name", "")
         if name and name in names:
             yield duplicate(f"{path}[{index}].name", name)
@@ -116,12 +132,16 @@ def _environment(variables: list[Object], path: str) -> Iterator[FieldError]:
         if not name:
             yield required(f"{path}[{index}].name")
         elif not _ENV_NAME.match(name):
-            yield invalid_value(f"{path}[{index}].name", name,
-                                "a valid environment variable name must consist only of printable "
-                                "ASCII characters other than '='")
+            yield invalid_value(
+                f"{path}[{index}].name",
+                name,
+                "a valid environment variable name must consist only of printable "
+                "ASCII characters other than '='",
+            )
         if variable.get("value") and variable.get("valueFrom"):
-            yield invalid_value(f"{path}[{index}].valueFrom", "",
-                                "may not be specified when `value` is not empty")
+            yield invalid_value(
+                f"{path}[{index}].valueFrom", "", "may not be specified when `value` is not empty"
+            )
 
 
 def _mounts(mounts: list[Object], path: str, volumes: set[str]) -> Iterator[FieldError]:
@@ -147,17 +167,24 @@ def resources(values: Object, path: str) -> Iterator[FieldError]:
             yield from _amount(name, amount, f"{path}.{kind}", where)
     for name, amount in requests.items():
         if name in limits and quantities.parse(amount) > quantities.parse(limits[name]):
-            yield invalid_value(f"{path}.requests", amount,
-                                f"must be less than or equal to {name} limit of {limits[name]}")
+            yield invalid_value(
+                f"{path}.requests",
+                amount,
+                f"must be less than or equal to {name} limit of {limits[name]}",
+            )
         elif "/" in name and name not in limits:
             yield required(f"{path}.limits", "Limit must be set for non overcommitable resources")
         elif "/" in name and quantities.parse(amount) != quantities.parse(limits[name]):
-            yield invalid_value(f"{path}.requests", amount, f"must be equal to {name} limit of {limits[name]}")
+            yield invalid_value(
+                f"{path}.requests", amount, f"must be equal to {name} limit of {limits[name]}"
+            )
 
 
 def _amount(name: str, amount: str, path: str, where: str) -> Iterator[FieldError]:
-    if "/" not in name and name not in ("cpu", "memory", "ephemeral-storage") and not (
-        name.startswith("hugepages-")
+    if (
+        "/" not in name
+        and name not in ("cpu", "memory", "ephemeral-storage")
+        and not (name.startswith("hugepages-"))
     ):
         yield invalid_value(f"{path}", name, "must be a standard resource type or fully qualified")
         yield invalid_value(f"{path}", name, "must be a standard resource for containers")
@@ -176,7 +203,9 @@ def _probe(probe: Object, path: str, single_success: bool) -> Iterator[FieldErro
         yield forbidden_field(f"{path}.{extra}", "may not specify more than 1 handler type")
     for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold"):
         if probe.get(field, 0) < 0:
-            yield invalid_value(f"{path}.{field}", probe[field], "must be greater than or equal to 0")
+            yield invalid_value(
+                f"{path}.{field}", probe[field], "must be greater than or equal to 0"
+            )
     if single_success and probe.get("successThreshold", 1) != 1:
         yield invalid_value(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
 

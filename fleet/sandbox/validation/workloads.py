@@ -30,8 +30,9 @@ def deployment(obj: Object) -> Iterator[FieldError]:
     if deadline is not None:
         yield from _not_negative(spec, "progressDeadlineSeconds")
         if deadline <= spec.get("minReadySeconds", 0):
-            yield invalid_value("spec.progressDeadlineSeconds", deadline,
-                                "must be greater than minReadySeconds")
+            yield invalid_value(
+                "spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"
+            )
 
 
 def replica_set(obj: Object) -> Iterator[FieldError]:
@@ -58,14 +59,16 @@ def _selector_and_template(spec: Object) -> Iterator[FieldError]:
         yield _mismatch(template_labels)
     else:
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            yield invalid_value("spec.selector", selector,
-                                "empty selector is invalid for deployment")
+            yield invalid_value(
+                "spec.selector", selector, "empty selector is invalid for deployment"
+            )
         elif not label_selector(selector)(template_labels):
             yield _mismatch(template_labels)
         yield from labels(selector.get("matchLabels", {}), "spec.selector.matchLabels")
     yield from labels(template_labels, "spec.template.labels")
-    yield from annotations(template.get("metadata", {}).get("annotations", {}),
-                           "spec.template.annotations")
+    yield from annotations(
+        template.get("metadata", {}).get("annotations", {}), "spec.template.annotations"
+    )
     pod_spec = template.get("spec") or {}
     yield from pods.pod_spec(pod_spec, "spec.template.spec")
     policy = pod_spec.get("restartPolicy")
@@ -74,8 +77,11 @@ def _selector_and_template(spec: Object) -> Iterator[FieldError]:
 
 
 def _mismatch(template_labels: dict[str, str]) -> FieldError:
-    return invalid_value("spec.template.metadata.labels", template_labels,
-                         "`selector` does not match template `labels`")
+    return invalid_value(
+        "spec.template.metadata.labels",
+        template_labels,
+        "`selector` does not match template `labels`",
+    )
 
 
 def _strategy(strategy: Object) -> Iterator[FieldError]:
@@ -96,8 +102,11 @@ def _rolling(rolling: Object) -> Iterator[FieldError]:
     for name in ("maxUnavailable", "maxSurge"):
         yield from _int_or_percent(rolling.get(name, 0), f"{path}.{name}")
     if _is_zero(rolling.get("maxUnavailable", 0)) and _is_zero(rolling.get("maxSurge", 0)):
-        yield invalid_value(f"{path}.maxUnavailable", rolling.get("maxUnavailable", 0),
-                            "may not be 0 when `maxSurge` is 0")
+        yield invalid_value(
+            f"{path}.maxUnavailable",
+            rolling.get("maxUnavailable", 0),
+            "may not be 0 when `maxSurge` is 0",
+        )
     unavailable = rolling.get("maxUnavailable")
     if isinstance(unavailable, str) and _PERCENT.match(unavailable) and int(unavailable[:-1]) > 100:
         yield invalid_value(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%")
@@ -112,9 +121,13 @@ def _int_or_percent(value: int | str, path: str) -> Iterator[FieldError]:
 
 def _is_zero(value: int | str) -> bool:
     """Zero as upstream reads it: nonsense counts as nothing."""
-    return not value if isinstance(value, int) else not int(value.rstrip("%") or 0) if (
-        _PERCENT.match(value)
-    ) else True
+    return (
+        not value
+        if isinstance(value, int)
+        else not int(value.rstrip("%") or 0)
+        if (_PERCENT.match(value))
+        else True
+    )
 
 
 def status_counts(obj: Object) -> Iterator[FieldError]:
@@ -126,11 +139,15 @@ def status_counts(obj: Object) -> Iterator[FieldError]:
             yield invalid_value(f"status.{name}", status[name], NOT_NEGATIVE)
     for name in (_LABELLED if kind == "ReplicaSet" else _UPDATED, *_PARTS[2:]):
         if status.get(name, 0) > total:
-            yield invalid_value(f"status.{name}", status.get(name, 0),
-                                "cannot be greater than status.replicas")
+            yield invalid_value(
+                f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas"
+            )
     if status.get("availableReplicas", 0) > ready:
-        yield invalid_value("status.availableReplicas", status["availableReplicas"],
-                            "cannot be greater than readyReplicas")
+        yield invalid_value(
+            "status.availableReplicas",
+            status["availableReplicas"],
+            "cannot be greater than readyReplicas",
+        )
 
 
 def selector_is_immutable(new: Object, old: Object) -> Iterator[FieldError]:
@@ -146,8 +163,9 @@ def autoscaler(obj: Object) -> Iterator[FieldError]:
     if most < 1:
         yield invalid_value("spec.maxReplicas", most, "must be greater than 0")
     elif most < least:
-        yield invalid_value("spec.maxReplicas", most,
-                            "must be greater than or equal to `minReplicas`")
+        yield invalid_value(
+            "spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"
+        )
     for key in ("kind", "name"):
         if not spec.get("scaleTargetRef", {}).get(key):
             yield required(f"spec.scaleTargetRef.{key}")
