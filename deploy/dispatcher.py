@@ -65,6 +65,8 @@ class Dispatcher:
     def run(self) -> None:
         """Runs until stopped; a lost database connection is made again with back-off."""
         pause = 0.5
+        # The first message would else wait for the client library to load and connect.
+        self._publisher.submit(_connect_broker)
         while not self._stop.is_set():
             try:
                 self._listen()
@@ -163,6 +165,11 @@ class Dispatcher:
 
 def _to_celery(rollout_id: str) -> None:
     tick.apply_async(args=[rollout_id], expires=5, retry=False)
+
+
+def _connect_broker() -> None:
+    with tick.app.producer_pool.acquire(block=True, timeout=PUBLISH_SECONDS) as producer:
+        producer.connection.ensure_connection(max_retries=1, timeout=1)
 
 
 def _conninfo() -> str:

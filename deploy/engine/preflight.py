@@ -1,8 +1,8 @@
-"""Checks before step 0, each an evidence row: the API server's dry run, and room for the pods."""
+"""Checks before step 0, each an evidence row: dry run, room for the pods, readiness probes."""
 
 from deploy.engine.act import apply_one
 from deploy.engine.claim import Claimed
-from deploy.render import deployments
+from deploy.render import deployments, pod_spec
 from deploy.strategies.base import Drift, Finding, Observed
 from fleet import capacity
 from fleet.kube import errors, projections
@@ -12,7 +12,8 @@ from fleet.kube.gateway import Gateway
 def preflight(claimed: Claimed, gateway: Gateway) -> Observed:
     """Changes nothing. Blocking findings say why the rollout can not begin."""
     refusals, drift = _dry_run(claimed, gateway)
-    return Observed(drift=tuple(drift), findings=(*refusals, _room(claimed, gateway)))
+    findings = (*refusals, _room(claimed, gateway), _readiness(claimed))
+    return Observed(drift=tuple(drift), findings=findings)
 
 
 def _dry_run(claimed: Claimed, gateway: Gateway) -> tuple[list[Finding], list[Drift]]:
@@ -50,3 +51,17 @@ def _room(claimed: Claimed, gateway: Gateway) -> Finding:
     if found.impossible:
         return Finding("capacity", "failed", found.message, blocking=True)
     return Finding("capacity", "passed" if found.ok else "warning", found.message)
+
+
+def _readiness(claimed: Claimed) -> Finding:
+    """Without a readiness probe a pod counts as available before it has proved anything."""
+    blind = [
+        f"{obj['metadata']['name']}/{container['name']}"
+        for obj in deployments(claimed.rollout.plan["objects"])
+        for container in pod_spec(obj)["containers"]
+        if "readinessProbe" not in container and not obj["spec"].get("minReadySeconds")
+    ]
+    if not blind:
+        return Finding("readiness", "passed", "every container has a readiness probe")
+    text = f"{', '.join(blind)}: no readiness probe, a crash right after the start goes unnoticed"
+    return Finding("readiness", "warning", text)
