@@ -28,6 +28,7 @@ from fleet.watching.cluster import _Sink
 from portal.base.events import WAKE_CHANNEL
 from portal.base.models import Event
 from tests import factories
+from tests.controlplane.fixtures import Target
 from tests.kube.faulty_apiserver import FaultyApiserver, refuse, stall
 from tests.sandbox.process import SandboxProcess
 
@@ -215,6 +216,33 @@ def test_a_restart_goes_on_where_the_last_one_stopped(
         eventually(lambda: _pod_names(placement) == {"kept", "new"})
         lists = [e for e in server.arrived("GET", "/api/v1/pods") if "watch" not in e.query]
         assert lists == []
+
+
+def test_a_version_that_is_too_old_lists_anew_and_tells_what_ended(
+    start_watcher: Callable[[], Watcher], target: Target
+) -> None:
+    given = Endpoint(server=target.server, ca_pem=target.ca_pem, token=target.token)
+    about = {"name": "c", "provider": "kubernetes", "environment": "staging"}
+    cluster = clusters.register(**about, endpoint=given, actor=None)
+    assert (cluster.connection, cluster.connection_detail) == ("connected", "")
+    placement = placed(cluster, f"test-{os.urandom(4).hex()}")
+    gateway = clusters.gateway(cluster)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": placement.namespace}}
+    gateway.create(namespace, field_manager="test")
+    deploy(gateway, placement, "gone", replicas=1)
+    first = start_watcher()
+    eventually(lambda: _pod_names(placement) == {"gone"})
+    first.stop()
+    eventually(lambda: not _threads_of(cluster))
+
+    gateway.delete("apps/v1", "Deployment", placement.namespace, "gone")
+    deploy(gateway, placement, "new", replicas=1)
+    target.forget_history()
+    start_watcher()
+    eventually(lambda: _pod_names(placement) == {"new"}, seconds=30)
+    gone = Event.objects.filter(kind="pod.gone", topics=[placement.topic])
+    assert [event.payload["name"].partition("-")[0] for event in gone] == ["gone"]
+    gateway.delete("v1", "Namespace", None, placement.namespace)
 
 
 def _threads_of(cluster: Cluster) -> list[threading.Thread]:
