@@ -39,6 +39,7 @@ urlpatterns = [
     path("services/<slug:name>/releases/new/", releases.create, name="release_new"),
     path("services/<slug:name>/releases/<int:number>/", releases.show, name="release"),
     path("placements/<uuid:pk>/roll-back/", rolling_out.roll_back, name="placement_roll_back"),
+    path("placements/<uuid:pk>/edit/", services.change_placement, name="placement_edit"),
     path("placements/<uuid:pk>/remove/", services.remove_placement, name="placement_remove"),
     path("rollouts/", rollouts.index, name="rollouts"),
     path("rollouts/<uuid:pk>/", rollouts.show, name="rollout"),

@@ -27,6 +27,7 @@ def pages(world: World) -> dict[str, str]:
         "service": reverse("service", kwargs=named),
         "service_edit": reverse("service_edit", kwargs=named),
         "placement_new": reverse("placement_new", kwargs=named),
+        "placement_edit": reverse("placement_edit", kwargs={"pk": world.placement.pk}),
         "placement_remove": reverse("placement_remove", kwargs={"pk": world.placement.pk}),
         "releases": reverse("releases", kwargs=named),
         "release": reverse("release", kwargs={**named, "number": 2}),
@@ -101,8 +102,8 @@ def test_an_ended_session_takes_the_whole_page_to_the_sign_in(world: World, clie
 
 
 TEAM_ONLY = (
-    "service", "service_edit", "placement_new", "placement_remove", "releases", "release",
-    "release_new", "roll_out", "placement_roll_back", "rollout", "rollout_abort", "rollout_logs",
+    "service", "service_edit", "placement_new", "placement_edit", "placement_remove", "releases",
+    "release", "release_new", "roll_out", "placement_roll_back", "rollout", "rollout_abort", "rollout_logs",
 )  # fmt: skip
 
 
@@ -112,8 +113,8 @@ def test_to_another_team_it_does_not_exist(world: World, name: str) -> None:
 
 
 READ_ONLY_REFUSES = (
-    "service_edit", "placement_new", "placement_remove", "release_new", "roll_out",
-    "placement_roll_back", "rollout_abort", "cluster_new", "cluster_credentials", "cluster_remove",
+    "service_edit", "placement_new", "placement_edit", "placement_remove", "release_new",
+    "roll_out", "placement_roll_back", "rollout_abort", "cluster_new", "cluster_credentials", "cluster_remove",
     "service_new",
 )  # fmt: skip
 
@@ -134,7 +135,7 @@ def test_nonsense_in_the_query_string_is_taken_calmly(world: World) -> None:
 
 QUERIES = {
     # Session, user, and the counts of the navigation are in each.
-    "fleet": 15,
+    "fleet": 18,
     "clusters": 13,
     "services": 10,
     "rollouts": 13,

@@ -151,7 +151,7 @@ def test_htmx_gets_the_parts_that_change_each_marked_for_its_place(world: World)
     for name in ("head", "plan", "traffic", "next", "pods", "record"):
         assert f'id="rollout-{name}"' in part
         assert f'id="rollout-{name}"' in whole
-    assert part.count('hx-swap-oob="true"') == 7
+    assert part.count('hx-swap-oob="true"') == 8
 
 
 def test_a_log_that_cannot_be_read_says_why(world: World) -> None:

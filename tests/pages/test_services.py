@@ -123,6 +123,16 @@ def test_a_service_is_edited(world: World) -> None:
     assert Service.objects.get(name="asr").description == "Speech"
 
 
+def test_what_differs_on_a_placement_is_edited_as_yaml(world: World) -> None:
+    url = reverse("placement_edit", kwargs={"pk": world.placement.pk})
+    browser = world.browser(world.admin)
+    browser.post(url, {"overrides": "replicas:\n  web: 4\n"})
+    world.placement.refresh_from_db()
+    assert world.placement.overrides == {"replicas": {"web": 4}}
+    assert "web: 4" in browser.get(url).content.decode()
+    assert browser.post(url, {"overrides": "colour: red"}).status_code == 422
+
+
 def test_a_service_cannot_be_made_for_a_team_one_does_not_administer(world: World) -> None:
     about = {"team": world.team.pk, "name": "mine"}
     answer = world.browser(world.stranger).post(reverse("service_new"), about)

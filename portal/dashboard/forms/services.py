@@ -51,6 +51,15 @@ class PlacementForm(Fields):
     )  # fmt: skip
 
 
+class OverridesForm(Fields):
+    """What `fleet.catalogue.change_overrides` takes."""
+
+    overrides = YamlMapping(
+        rows=12, required=False,
+        help_text="replicas, resources and patches as YAML; they count from the next rollout on",
+    )  # fmt: skip
+
+
 class ReleaseForm(Fields):
     """What `deploy.releases.create` takes, as text."""
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from deploy.models.rollout import ACTIVE, State
+from deploy.models import Rollout
+from deploy.models.rollout import ACTIVE, TERMINAL, State
 from fleet.models import Cluster, ObservedObject
 from fleet.projections import cluster_projections
 from portal.base import access
@@ -20,6 +21,7 @@ from portal.dashboard.queries import rollouts
 RECENT = timedelta(hours=24)
 EXPIRY_WARNING = timedelta(days=14)
 ATTENTION_LIMIT = 12
+RECENT_ROLLOUTS = 6
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def overview(user: User) -> dict[str, Any]:
     return {
         "clusters": clusters,
         "regions": _by_region(clusters),
+        "rows": [*active, *rollouts.projected(_ended_lately(seen))],
         "active": active,
         "attention": attention[:ATTENTION_LIMIT],
         "more_attention": max(0, len(attention) - ATTENTION_LIMIT),
@@ -75,7 +78,11 @@ def _by_region(clusters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": name, "clusters": found} for name, found in regions.items()]
 
 
-def _unrepaired(seen: Any) -> Any:
+def _ended_lately(seen: QuerySet[Rollout]) -> QuerySet[Rollout]:
+    return seen.filter(state__in=TERMINAL).order_by("-finished_at")[:RECENT_ROLLOUTS]
+
+
+def _unrepaired(seen: QuerySet[Rollout]) -> QuerySet[Rollout]:
     """Failed or aborted in the last day, unless a later rollout there went well."""
     bad = seen.filter(
         state__in=(State.FAILED, State.ABORTED), finished_at__gte=timezone.now() - RECENT

@@ -16,7 +16,13 @@ from portal.base.models import Role, User
 from portal.base.problems import NotAllowed
 from portal.dashboard import pages
 from portal.dashboard.forms.rollouts import ConfirmForm
-from portal.dashboard.forms.services import PlacementForm, ServiceEditForm, ServiceForm
+from portal.dashboard.forms.services import (
+    OverridesForm,
+    PlacementForm,
+    ServiceEditForm,
+    ServiceForm,
+)
+from portal.dashboard.forms.yaml_fields import as_yaml
 from portal.dashboard.queries import rollouts
 from portal.dashboard.queries import services as queries
 from portal.dashboard.views.releases import find_service
@@ -92,10 +98,25 @@ def place(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @pages.page
+def change_placement(request: HttpRequest, pk: UUID) -> HttpResponse:
+    placement = _administered_placement(request, pk)
+    overrides = as_yaml(placement.overrides) if placement.overrides else ""
+    form = OverridesForm(pages.sent(request)[0], initial={"overrides": overrides})
+    if pages.accepted(
+        form,
+        lambda: catalogue.change_overrides(
+            placement=placement, actor=request.user, **form.cleaned_data
+        ),
+    ):
+        messages.success(request, "Saved. It counts from the next rollout on.")
+        return redirect("service", name=placement.service.name)
+    return pages.show_form(request, "fleet/placement_edit.html", form, placement=placement)
+
+
+@pages.page
 def remove_placement(request: HttpRequest, pk: UUID) -> HttpResponse:
-    placement = pages.find(visible_placements(request.user), "placement", pk=pk)
+    placement = _administered_placement(request, pk)
     service = placement.service
-    access.require(request.user, service.team_id, Role.ADMIN)
     form = ConfirmForm(pages.sent(request)[0], name=service.name)
     if pages.accepted(
         form,
@@ -119,6 +140,12 @@ def _administered(request: HttpRequest, name: str) -> Service:
     service = find_service(request, name)
     access.require(request.user, service.team_id, Role.ADMIN)
     return service
+
+
+def _administered_placement(request: HttpRequest, pk: UUID) -> Placement:
+    placement = pages.find(visible_placements(request.user), "placement", pk=pk)
+    access.require(request.user, placement.service.team_id, Role.ADMIN)
+    return placement
 
 
 def _page_context(user: User, service: Service) -> dict[str, Any]:
