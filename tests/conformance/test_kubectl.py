@@ -48,7 +48,7 @@ def test_apply_by_the_client(kubectl: Kubectl, pinned: Pins) -> None:
     difference = kubectl("diff", obj=changed)
     pinned([difference[:2], re.findall(r"(?m)^[-+] +\w+: .*", difference)])
     pinned(kubectl("apply", obj=changed))
-    pinned(kubectl("rollout", "status", "deployment/web", "--timeout=20s").splitlines()[-1])
+    _rolled_out(kubectl)
     pinned(kubectl("delete", "--wait=false", obj=changed))
     pinned(kubectl("get", "deployment", "web"))
 
