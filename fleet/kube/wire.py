@@ -175,9 +175,7 @@ class _Configuration(Configuration):
 
 def _configuration(endpoint: Endpoint) -> _Configuration:
     configuration = _Configuration(host=endpoint.server or "https://in-cluster.invalid")
-    configuration.retries = (
-        False  # 0 would still follow redirects; False sends once, whatever comes
-    )
+    configuration.retries = False  # send once, and follow no redirect
     configuration.proxy = None  # the environment's proxy would dial in our place, unchecked
     configuration.connection_pool_maxsize = _POOLED_CONNECTIONS
     configuration.socket_options = tcp_keepalive_socket_options()

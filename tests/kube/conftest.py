@@ -8,7 +8,8 @@ import pytest
 
 from fleet.kube.connect import gateway_for
 from fleet.kube.gateway import Gateway
-from tests.kube.faulty_apiserver import FaultyApiserver, StateOfPods
+from tests.kube.faulty_apiserver import FaultyApiserver
+from tests.kube.state_of_pods import StateOfPods
 
 
 @pytest.fixture

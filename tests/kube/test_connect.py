@@ -18,7 +18,8 @@ import pytest
 from fleet.kube import errors, tls
 from fleet.kube.connect import Endpoint, credential_expires_at, gateway_for
 from fleet.kube.gateway import Budget
-from tests.kube.faulty_apiserver import FaultyApiserver, own_certificate
+from tests.kube.certificates import own_certificate
+from tests.kube.faulty_apiserver import FaultyApiserver
 
 
 class TestNamesThatResolveElsewhere:
@@ -67,6 +68,24 @@ class TestNamesThatResolveElsewhere:
         self.resolve_to(monkeypatch, "::1", "127.0.0.1")
         server.on("GET", "/version", lambda e: e.send(200, {"major": "1"}))
         answer = self.ask(f"https://localhost:{server.port}", ca_pem=server.endpoint.ca_pem)
+        assert answer == {"major": "1"}
+
+    def test_the_address_that_was_judged_is_the_one_that_is_dialled(self, monkeypatch, server):
+        """DNS rebinding: a good answer when asked first, another one when asked again."""
+        answers = iter(["127.0.0.1"])
+
+        def getaddrinfo(host, port, *args, **kwargs):
+            address = next(answers, "127.0.0.66") if host == "rebinding.example" else host
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        server.on("GET", "/version", lambda e: e.send(200, {"major": "1"}))
+        answer = self.ask(
+            f"https://rebinding.example:{server.port}",
+            ca_pem=server.endpoint.ca_pem,
+            tls_server_name="localhost",
+            allow_loopback=True,
+        )
         assert answer == {"major": "1"}
 
     def test_a_name_server_that_hangs_is_unavailable(self, monkeypatch):

@@ -13,8 +13,8 @@ import pytest
 from fleet.kube import errors, projections
 from fleet.kube.connect import Endpoint, endpoint_from_kubeconfig, gateway_for
 from fleet.kube.gateway import Gateway
-from tests.controlplane.fixtures import Target
-from tests.controlplane.plane import Plane
+from tests.controlplane.fixtures import MISSING, Target
+from tests.controlplane.plane import Plane, binaries_directory
 from tests.kube.faulty_apiserver import FaultyApiserver, forward_then_hang_up, freeze_stream, refuse
 from tests.kube.watching import PODS, Store, eventually, running
 
@@ -310,3 +310,26 @@ class TestWatching:
         assert type(error) is errors.UnknownOutcome
         assert gateway.get("apps/v1", "Deployment", namespace, "asr")["metadata"]["uid"]
         assert len(proxy.arrived("PATCH", path)) == 1
+
+
+@pytest.mark.controlplane
+def test_a_killed_apiserver_is_followed_again_when_it_returns():
+    """A real one, with a plane of its own, since it is killed."""
+    if binaries_directory() is None:
+        pytest.skip(MISSING)
+    (watched,) = (w for w in projections.WATCHED if w.kind == "Deployment")
+    store = Store()
+    with Plane() as plane:
+        endpoint = Endpoint(plane.server, plane.ca_pem, token=plane.token)
+        gateway = gateway_for(endpoint)
+        with running(endpoint, store, watched):
+            gateway.apply(deployment("default", 1), **ME)
+            eventually(lambda: store.names() == {"asr"})
+            plane.kill_apiserver()
+            eventually(lambda: store.states[-1][0] in ("reconnecting", "stale"))
+            lost = raised(gateway.apply, deployment("default", 2), **ME)
+            assert type(lost) is errors.Unavailable, "refused connections change nothing"
+            plane.restart_apiserver()
+            gateway.apply(deployment("default", 3), **ME)
+            eventually(lambda: [c.projection["desired"] for c in store.objects.values()] == [3], 30)
+            assert store.states[-1] == ("live", "")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fleet.kube.connect import Endpoint, endpoint_from_kubeconfig
 from fleet.kube.errors import KubeconfigError
-from tests.kube.faulty_apiserver import own_certificate
+from tests.kube.certificates import own_certificate
 
 CA, CA_KEY = own_certificate()
 CLIENT, CLIENT_KEY = own_certificate(common_name="pilothouse")

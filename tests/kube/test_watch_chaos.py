@@ -7,14 +7,8 @@ import time
 
 import pytest
 
-from tests.kube.faulty_apiserver import (
-    Exchange,
-    FaultyApiserver,
-    StateOfPods,
-    hang_up,
-    refuse,
-    status,
-)
+from tests.kube.faulty_apiserver import Exchange, FaultyApiserver, hang_up, refuse, status
+from tests.kube.state_of_pods import StateOfPods
 from tests.kube.watching import Store, eventually, running
 
 

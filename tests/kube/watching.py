@@ -74,14 +74,14 @@ def running(
     store: Store,
     watched: Watched = PODS,
     resume: bool = False,
-    start: Callable[[ListWatch], None] = lambda _: None,
+    namespace: str | None = None,
     **timing: float,
 ) -> Iterator[ListWatch]:
     """A watch in its thread; it must end within 5 s of being asked to."""
-    watch = ListWatch(gateway_for(endpoint), watched, store, timing=replace(QUICK, **timing))
+    pace = replace(QUICK, **timing)
+    watch = ListWatch(gateway_for(endpoint), watched, store, namespace=namespace, timing=pace)
     if resume:
         watch.resume_from(store.cursor, store.stored())
-    start(watch)
     thread = threading.Thread(target=watch.run, daemon=True)
     thread.start()
     try:
