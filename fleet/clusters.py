@@ -5,12 +5,9 @@ cluster fails at once instead of waiting for time-outs. The watcher's probe goes
 again as soon as the cluster answers.
 """
 
-import base64
-import json
 from dataclasses import asdict, fields
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
@@ -18,21 +15,16 @@ from django.utils import timezone
 
 from fleet import projections
 from fleet.connection_test import CheckResult, examine
+from fleet.credentials import accepted
 from fleet.inputs import allowed, confirmed, insert, validated
 from fleet.kube import errors
-from fleet.kube.connect import (
-    Endpoint,
-    KubeconfigError,
-    credential_expires_at,
-    endpoint_from_kubeconfig,
-    gateway_for,
-)
+from fleet.kube.connect import Endpoint, credential_expires_at, gateway_for
 from fleet.kube.gateway import Gateway
 from fleet.models import Cluster
 from fleet.models.cluster import Connection
 from portal.base import audit, events
 from portal.base.models import User
-from portal.base.problems import Conflict, FieldProblem, Invalid
+from portal.base.problems import Conflict
 
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 30
@@ -56,7 +48,7 @@ def register(
     refused kubeconfig (with its pointer) or bad fields, Conflict for a taken name, NotAllowed.
     """
     allowed(actor, "fleet.add_cluster")
-    endpoint = _usable(_endpoint(kubeconfig, endpoint))
+    endpoint = accepted(kubeconfig, endpoint)
     cluster = Cluster(name=name, region=region, provider=provider, environment=environment)
     _carry(cluster, endpoint)
     validated(cluster)
@@ -72,7 +64,7 @@ def register(
 def update_credentials(*, cluster: Cluster, kubeconfig: str, actor: User | None) -> Cluster:
     """Replaces address and credential, then contacts the cluster. Raises as `register` does."""
     allowed(actor, "fleet.change_cluster")
-    endpoint = _usable(_endpoint(kubeconfig, None))
+    endpoint = accepted(kubeconfig, None)
     before = cluster.server
     _carry(cluster, endpoint)
     cluster.failures, cluster.closed_until = 0, None
@@ -231,78 +223,6 @@ def _worth_writing() -> Q:
     old = Now() - timedelta(seconds=CONTACT_RESOLUTION_SECONDS)
     stale = Q(last_contact_at=None) | Q(last_contact_at__lt=old)
     return stale | Q(failures__gt=0)
-
-
-def _endpoint(kubeconfig: str | None, endpoint: Endpoint | None) -> Endpoint:
-    if (kubeconfig is None) == (endpoint is None):
-        message = "Give either a kubeconfig or an endpoint"
-        raise Invalid.at("/kubeconfig", "required", message)
-    if endpoint is not None:
-        return _judged(endpoint)
-    loopback = settings.ALLOW_LOOPBACK_CLUSTERS
-    try:
-        return endpoint_from_kubeconfig(kubeconfig, allow_loopback=loopback)
-    except KubeconfigError as error:
-        raise _refused_kubeconfig(error) from None
-
-
-def _judged(endpoint: Endpoint) -> Endpoint:
-    """An endpoint given in parts passes the same rules as one in a kubeconfig."""
-    if endpoint.in_cluster:
-        return Endpoint(in_cluster=True)
-    loopback = settings.ALLOW_LOOPBACK_CLUSTERS
-    try:
-        return endpoint_from_kubeconfig(_as_kubeconfig(endpoint), allow_loopback=loopback)
-    except KubeconfigError as error:
-        key = error.pointer.rpartition("/")[2]
-        raise Invalid.at(f"/{_PARTS.get(key, 'endpoint')}", error.code, error.message) from None
-
-
-# Where the parts of an endpoint stand in a kubeconfig.
-_PARTS = {
-    "server": "server",
-    "certificate-authority-data": "ca_pem",
-    "tls-server-name": "tls_server_name",
-    "token": "token",
-    "client-certificate-data": "client_certificate_pem",
-    "client-key-data": "client_key_pem",
-    "user": "token",
-}
-
-
-def _as_kubeconfig(endpoint: Endpoint) -> str:
-    given: dict[str, str] = {}
-    for key, name in _PARTS.items():
-        value = getattr(endpoint, name)
-        if value and key != "user":
-            is_pem = name.endswith("_pem")
-            given[key] = base64.b64encode(value.encode()).decode() if is_pem else value
-    inside = ("token", "client-certificate-data", "client-key-data")
-    user = {key: value for key, value in given.items() if key in inside}
-    cluster = {key: value for key, value in given.items() if key not in inside}
-    return json.dumps(
-        {
-            "clusters": [{"name": "one", "cluster": cluster}],
-            "users": [{"name": "one", "user": user}],
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
-        }
-    )
-
-
-def _refused_kubeconfig(error: KubeconfigError) -> Invalid:
-    """The pointer leads into the document, below the field that carries it."""
-    problem = FieldProblem(f"/kubeconfig{error.pointer}", error.code, error.message)
-    where = error.pointer or "the document"
-    detail = f"The kubeconfig is refused at {where}: {error.message}"
-    return Invalid(detail, code="kubeconfig_refused", errors=[problem])
-
-
-def _usable(endpoint: Endpoint) -> Endpoint:
-    try:
-        gateway_for(endpoint)
-    except errors.BadCredentials as error:
-        raise Invalid.at("/endpoint", "bad_credentials", error.message) from None
-    return endpoint
 
 
 def _carry(cluster: Cluster, endpoint: Endpoint) -> None:

@@ -219,6 +219,8 @@ def test_an_endpoint_cannot_allow_itself_the_loopback(settings: Any) -> None:
         ({}, "/token"),
         ({"token": "two words"}, "/token"),
         ({"token": "t", "ca_pem": "no PEM"}, "/ca_pem"),
+        ({"token": "t", "ca_pem": "\ud800"}, "/ca_pem"),
+        ({"token": "\ud800"}, "/token"),
         ({"client_certificate_pem": own_certificate()[0]}, "/client_key_pem"),
     ],
 )

@@ -1,6 +1,7 @@
 """`manage.py watch_clusters`: follow every registered cluster until SIGTERM or SIGINT."""
 
 import signal
+import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -13,7 +14,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         watcher = Watcher()
+
+        def stop(*_: Any) -> None:
+            # In a thread: a handler may interrupt the very lock that `stop` takes.
+            threading.Thread(target=watcher.stop).start()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: watcher.stop())
+            signal.signal(number, stop)
         self.stdout.write("watching clusters")
         watcher.run()
