@@ -32,6 +32,14 @@ def binaries_directory() -> Path | None:
     return None
 
 
+def _own_directory() -> Path:
+    """A fresh one, named after this process; what killed owners left is removed on the way."""
+    for left in Path(tempfile.gettempdir()).glob("plane-*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"plane-{os.getpid()}-"))
+
+
 class Plane:
     """One control plane on ports of its own, below a temporary directory that `stop` removes.
 
@@ -46,7 +54,7 @@ class Plane:
         if binaries is None:
             raise FileNotFoundError("control plane binaries: run tests/controlplane/build.sh")
         self.binaries = binaries.resolve()
-        self.directory = Path(tempfile.mkdtemp(prefix="plane-"))
+        self.directory = _own_directory()
         self._components = Components(self.directory, raised_limits=raised_limits)
         self.kubeconfig = self._components.kubeconfig
         self.token = ADMIN_TOKEN
