@@ -103,7 +103,8 @@ def test_an_ended_session_takes_the_whole_page_to_the_sign_in(world: World, clie
 
 TEAM_ONLY = (
     "service", "service_edit", "placement_new", "placement_edit", "placement_remove", "releases",
-    "release", "release_new", "roll_out", "placement_roll_back", "rollout", "rollout_abort", "rollout_logs",
+    "release", "release_new", "roll_out", "placement_roll_back", "rollout", "rollout_abort",
+    "rollout_logs",
 )  # fmt: skip
 
 
@@ -114,8 +115,8 @@ def test_to_another_team_it_does_not_exist(world: World, name: str) -> None:
 
 READ_ONLY_REFUSES = (
     "service_edit", "placement_new", "placement_edit", "placement_remove", "release_new",
-    "roll_out", "placement_roll_back", "rollout_abort", "cluster_new", "cluster_credentials", "cluster_remove",
-    "service_new",
+    "roll_out", "placement_roll_back", "rollout_abort", "cluster_new", "cluster_credentials",
+    "cluster_remove", "service_new",
 )  # fmt: skip
 
 
