@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.well_formed import misshapen
 from portal.base.problems import FieldProblem, Invalid
 
 PLACEMENT_LABEL = "pilothouse.io/placement"
@@ -60,6 +61,7 @@ def render(
     for obj in objects:
         _place(obj, target)
         _override(obj, target.overrides)
+        _require_shape(obj)
     _pin_images(objects, images)
     _suffix_config(objects)
     return sorted(objects, key=lambda o: (_ORDER.get(o["kind"], 5), o["kind"], _name(o)))
@@ -115,8 +117,8 @@ def _object_problems(at: str, obj: dict, seen: set[tuple[str, str]]) -> Iterator
     if not isinstance(name, str) or not _DNS_NAME.match(name):
         yield FieldProblem(f"{at}/metadata/name", "name", "Each object needs a DNS name")
         return
-    if not isinstance(obj.get("spec", {}), dict):
-        yield FieldProblem(f"{at}/spec", "type", "spec must be an object")
+    if wrong := list(misshapen(obj, at)):
+        yield from wrong
         return
     if kind in _REFUSED_KINDS:
         yield FieldProblem(f"{at}/kind", "kind", f"{kind}: {_REFUSED_KINDS[kind]}")
@@ -192,6 +194,12 @@ def _override(obj: dict, overrides: dict[str, Any]) -> None:
             merged = _merge(obj, patch["patch"])
             obj.clear()
             obj.update(merged)
+
+
+def _require_shape(obj: dict) -> None:
+    """A patch can turn a part into something else."""
+    if wrong := list(misshapen(obj, "/overrides/patches")):
+        raise Invalid(f"After the patches: {wrong[0].message}", code="type", errors=wrong)
 
 
 def _merge(value: Any, patch: Any) -> Any:
