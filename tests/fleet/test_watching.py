@@ -30,7 +30,7 @@ from portal.base.models import Event
 from tests import factories
 from tests.controlplane.fixtures import Target
 from tests.kube.faulty_apiserver import FaultyApiserver, refuse, stall
-from tests.sandbox.process import SandboxProcess
+from tests.sandbox.process import SandboxProcess, start_sandbox
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -347,6 +347,28 @@ def test_a_state_that_could_not_be_written_is_written_later() -> None:
     assert states(cluster) == {"Pod": "listing"}
     sink.settle()
     assert states(cluster) == {"Pod": "live"}
+
+
+def test_it_survives_the_restart_of_a_cluster(
+    start_watcher: Callable[[], Watcher], tmp_path: Path
+) -> None:
+    restarted = start_sandbox(tmp_path, ["c"], start_seconds=0.1)
+    try:
+        about = {"name": "c", "provider": "sandbox", "environment": "staging"}
+        cluster = clusters.register(**about, endpoint=behind(restarted, "c"), actor=None)
+        placement = placed(cluster, "default")
+        start_watcher()
+        eventually(lambda: is_live(cluster))
+        restarted.kill()
+        eventually(lambda: Cluster.objects.get().connection == "unreachable")
+        assert projections.cluster_projection(Cluster.objects.get())["tone"] == "bad"
+        restarted.start()
+        eventually(lambda: Cluster.objects.get().connection == "connected")
+        deploy(clusters.gateway(Cluster.objects.get()), placement)
+        eventually(lambda: len(pods_of(placement, projection__ready=True)) == 2)
+        eventually(lambda: is_live(cluster))
+    finally:
+        restarted.stop()
 
 
 def _cut_all_connections() -> None:
