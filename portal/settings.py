@@ -193,7 +193,10 @@ if CELERY_BROKER_URL.startswith("redis"):
         "socket_connect_timeout": 0.5,
         "socket_timeout": 5,
     }
-CELERY_BEAT_SCHEDULE = {}
+# Housekeeping only: nothing in delivery depends on beat.
+CELERY_BEAT_SCHEDULE = {
+    "forget_old_events": {"task": "portal.tasks.forget_old_events", "schedule": 3600.0},
+}
 
 # --- REST API -------------------------------------------------------------------------------
 REST_FRAMEWORK = {

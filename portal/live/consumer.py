@@ -1,4 +1,4 @@
-"""`/ws/live`: one socket per page, many topics (protocol: `docs/architecture.md`, live bus).
+"""`/ws/live`: one socket per page, many topics (the protocol stands in `portal/live/__init__.py`).
 
 Four jobs per socket: `_read` takes messages as they come and counts them, `_obey` carries them
 out in order, `_write` sends what waits in the outbox, `_guard` checks again that the viewer may

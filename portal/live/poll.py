@@ -6,6 +6,7 @@ connection, for as long as the caller waits.
 
 import asyncio
 import json
+import logging
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
@@ -19,6 +20,8 @@ from portal.live.consumer import MAX_SEQ, MAX_SUBSCRIPTIONS, READY_SECONDS, Rece
 from portal.live.entries import Entry
 from portal.live.relay import relay
 from portal.live.viewers import Credentials, Viewer
+
+log = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 30.0
 DEFAULT_WAIT_SECONDS = 25.0
@@ -35,6 +38,10 @@ class NotSignedIn(Problem):
 
 class WrongMethod(Problem):
     status, code, title = 405, "method_not_allowed", "This address answers GET only"
+
+
+class Broken(Problem):
+    status, code, title = 500, "internal", "Internal error"
 
 
 class Waiter:
@@ -66,6 +73,9 @@ async def events(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await _refuse(send, problem)
     except (OperationalError, InterfaceError):
         await _refuse(send, Unreachable("The database does not answer"))
+    except Exception:
+        log.exception("GET /api/v1/events failed")
+        await _refuse(send, Broken("Something went wrong here"))
 
 
 async def _or_gone(work: Any, receive: Receive) -> str | None:

@@ -1,4 +1,11 @@
-// Keeps the page current by what its markup asks for: see docs/architecture.md, "Live pages".
+// Keeps the page current by what its markup asks for:
+//   data-live-topic="placement:1 rollout:2"   topics to follow
+//   data-object="rollout:2"                   shows this object; inside it
+//     data-field="release.version"              its text, data-field-time a <time>'s datetime,
+//     data-state-from="state"                   its data-state
+//   data-list="pod" with a <template>         children data-object="pod:…" come and go
+//   data-refresh-on="rollout,pod"             gets `refresh` (hx-trigger) when such a thing changed
+//   data-live-dot                             word, seq and lag of the connection
 import { show, topicsOnPage } from "./live/bind.js";
 import { Feed } from "./live/feed.js";
 
