@@ -104,7 +104,7 @@ class Postgres:
         """Whether the database takes queries. LaunchError when it never will."""
         try:
             self._connect().close()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             if "authentication failed" in str(error):
                 raise LaunchError(
                     f"PostgreSQL in {self.data} refuses the password kept in var/secrets; put the "
@@ -202,6 +202,20 @@ class Postgres:
             dbname=NAME,
             connect_timeout=3,
         )
+
+
+def refuse_unreachable(url: str) -> None:
+    """LaunchError when the person's own database does not answer. Its URL may be Django's alone."""
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        raise LaunchError(
+            "The database named by DATABASE_URL does not answer:",
+            lines=str(error).splitlines(),
+            exit_code=REFUSED,
+        ) from error
+    except psycopg.ProgrammingError:
+        return  # options that only django-environ understands; `migrate` will tell
 
 
 def _wheel_folder() -> Path:

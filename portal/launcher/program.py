@@ -57,23 +57,26 @@ class Life:
     @classmethod
     async def begin(cls, program: Program, console: Console, ledger: Ledger) -> Life:
         """Start the process. Raises LaunchError when it cannot even be started."""
-        if program.before_start:
-            await asyncio.to_thread(program.before_start)
-        options = {"env": program.environment} | program.popen_options
         try:
-            process = await asyncio.create_subprocess_exec(
-                *program.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone; we stop in order
-                preexec_fn=die_with_parent(program.stop_signal),
-                **options,
-            )
+            if program.before_start:
+                await asyncio.to_thread(program.before_start)
+            process = await cls._spawn(program)
         except (OSError, subprocess.SubprocessError) as error:
             raise LaunchError(f"{program.name} cannot be started: {error}.") from error
         ledger.add(program.name, process.pid)
         return cls(program, console, process)
+
+    @staticmethod
+    async def _spawn(program: Program) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *program.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop in order
+            preexec_fn=die_with_parent(program.stop_signal),
+            **{"env": program.environment} | program.popen_options,
+        )
 
     async def become_ready(self) -> bool:
         """True when ready, False when it ended before."""

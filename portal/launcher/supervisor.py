@@ -95,9 +95,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything, last started first; returns when no process is left."""
-        await together(*(step.stop() for step in self._steps))
-        for keepers in reversed(self._rounds):
-            await together(*(keeper.stop() for keeper in keepers))
+        for group in [self._steps, *reversed(self._rounds)]:
+            # One that cannot be stopped must not keep the others; it is killed below.
+            await asyncio.gather(*(member.stop() for member in group), return_exceptions=True)
         escaped = await asyncio.to_thread(kill_marked, self.ledger.marker)
         for identity in escaped:
             self.console.say(f"Killed process {identity.pid}, which had left its group.")

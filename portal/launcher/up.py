@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.launcher import credentials, leftovers, ports
+from portal.launcher import credentials, leftovers, ports, postgres
 from portal.launcher.console import Console
-from portal.launcher.errors import REFUSED, LaunchError
+from portal.launcher.errors import FAILED, REFUSED, LaunchError
 from portal.launcher.layout import REPOSITORY, Layout, write_private
 from portal.launcher.plan import SANDBOX_CLUSTERS, Options, Plan, relative
 from portal.launcher.postgres import Postgres
@@ -43,6 +43,9 @@ def main(arguments: list[str]) -> int:
     except LaunchError as error:
         console.say(error.render())
         return error.exit_code
+    except OSError as error:
+        console.say(f"Cannot go on: {error}")
+        return FAILED
 
 
 def refuse_taken_port(options: Options) -> None:
@@ -62,11 +65,11 @@ class Up:
         self, layout: Layout, options: Options, console: Console, ledger: leftovers.Ledger
     ):
         self.layout, self.options, self.console = layout, options, console
-        self.postgres = None if is_given("DATABASE_URL") else Postgres.of(layout)
-        self.valkey = None if is_given("REDIS_URL") else Valkey.of(layout)
+        self.postgres = None if given("DATABASE_URL") else Postgres.of(layout)
+        self.valkey = None if given("REDIS_URL") else Valkey.of(layout)
         self.plan = Plan(layout, options, child_environment(layout, options, ledger))
         self.supervisor = Supervisor(console, ledger)
-        self.first_start = FirstStart(layout, database_key(self.postgres is None))
+        self.first_start = FirstStart(layout, database_key(given("DATABASE_URL")))
         self._told_to_stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -100,6 +103,8 @@ class Up:
     async def _migrate(self) -> None:
         if self.postgres:
             await self.supervisor.start(self.plan.postgres(self.postgres))
+        else:
+            await asyncio.to_thread(postgres.refuse_unreachable, given("DATABASE_URL"))
         await self.supervisor.run(self.plan.step("migrate", "migrate", "--no-input"))
 
     async def _furnish(self) -> None:
@@ -191,17 +196,15 @@ def forget_own_defaults(layout: Layout) -> None:
                 del os.environ[name]
 
 
-def is_given(name: str) -> bool:
-    """Whether the person named a server of their own, directly or as NAME_FILE."""
-    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+def given(name: str) -> str:
+    """The URL of a server of the person's own, named directly or as NAME_FILE; "" if none is."""
+    file = os.environ.get(f"{name}_FILE")
+    return Path(file).read_text().strip() if file else os.environ.get(name, "")
 
 
-def database_key(external: bool) -> str:
+def database_key(url: str) -> str:
     """A name for the database in use that does not tell its password."""
-    if not external:
-        return "embedded"
-    url = os.environ.get("DATABASE_URL") or Path(os.environ["DATABASE_URL_FILE"]).read_text()
-    return hashlib.sha256(url.strip().encode()).hexdigest()[:16]
+    return hashlib.sha256(url.encode()).hexdigest()[:16] if url else "embedded"
 
 
 def child_environment(layout: Layout, options: Options, ledger: leftovers.Ledger) -> dict[str, str]:

@@ -46,7 +46,14 @@ class Installation:
 
     def start(self) -> float:
         """`./pilothouse up`, until it says that it is ready; the seconds that took."""
-        began, self.output = time.monotonic(), ""
+        began = time.monotonic()
+        self.launch()
+        self.wait_for("Pilothouse is ready")
+        return time.monotonic() - began
+
+    def launch(self) -> None:
+        """`./pilothouse up`, without waiting for anything."""
+        self.output = ""
         self.process = subprocess.Popen(
             self.command("up"),
             env=self.variables(),
@@ -56,8 +63,6 @@ class Installation:
             start_new_session=True,
         )
         threading.Thread(target=self._read, args=[self.process], daemon=True).start()
-        self.wait_for("Pilothouse is ready")
-        return time.monotonic() - began
 
     def wait_for(self, text: str) -> None:
         """Until `text` was printed; fails when the launcher ends first or nothing comes."""

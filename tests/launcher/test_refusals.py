@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,9 @@ def test_a_database_that_does_not_start_is_told_with_its_last_lines(portal: Inst
 def test_an_unreachable_database_of_ones_own_is_told(portal: Installation) -> None:
     nobody_there = f"postgres://u:p@127.0.0.1:{portal.port}/pilothouse"
     done = portal.run("up", "--no-sandbox", DATABASE_URL=nobody_there)
-    assert done.returncode == 1
-    assert "migrate ended with exit code 1:" in done.stdout
+    assert done.returncode == 2
+    assert "The database named by DATABASE_URL does not answer:" in done.stdout
+    assert "Connection refused" in done.stdout and "u:p" not in done.stdout
     assert not (portal.var / "postgres").exists()
 
 
@@ -66,6 +68,17 @@ def test_servers_of_ones_own_replace_the_embedded_ones(
         assert "DATABASE_URL" not in (portal.var / "embedded.json").read_text()
     finally:
         assert portal.stop() == 0
+
+
+@pytest.mark.launcher
+@pytest.mark.parametrize("moment", ["Starting ...", "migrate   |"])
+def test_it_can_be_stopped_while_it_starts(portal: Installation, moment: str) -> None:
+    portal.launch()
+    portal.wait_for(moment)
+    run_id = portal.run_id
+    assert portal.stop(signal.SIGINT) == 0
+    assert portal.processes(run_id) == []
+    assert "Pilothouse is ready" not in portal.output
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(portal: Installation) -> None:

@@ -79,6 +79,22 @@ async def test_a_program_that_dies_is_started_again_and_its_last_lines_are_said(
     assert stage.pid("worker") != first
 
 
+async def test_a_restart_that_fails_is_said_and_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "FIRST_DELAY_SECONDS", 0.1)
+    disk = iter([None, OSError(28, "No space left on device"), None])
+
+    def prepare() -> None:
+        if failure := next(disk):
+            raise failure
+
+    await stage.supervisor.start(stage.program("web", SERVE, "serving", before_start=prepare))
+    os.kill(stage.pid("web"), 9)
+    output = await stage.printed("web is ready again.")
+    assert "web cannot be started: [Errno 28] No space left on device." in output
+
+
 async def test_children_of_a_dead_program_go_before_it_starts_again(stage: Stage) -> None:
     parent = "import subprocess; subprocess.Popen(['sleep', '60']); "
     await stage.supervisor.start(stage.program("worker", parent + SERVE, "serving"))
