@@ -39,7 +39,7 @@ class Options:
         )
         port = os.environ.get("PILOTHOUSE_PORT") or "8000"
         sandbox = os.environ.get("PILOTHOUSE_SANDBOX", "1").lower() not in NO
-        parser.add_argument("--port", type=int, default=port, help="default %(default)s")
+        parser.add_argument("--port", type=port_number, default=port, help="default %(default)s")
         parser.add_argument("--bind", default=ports.LOOPBACK, help="default %(default)s")
         parser.add_argument(
             "--no-sandbox", dest="sandbox", action="store_false", default=sandbox,
@@ -49,7 +49,16 @@ class Options:
 
     @property
     def address(self) -> str:
-        return f"http://{self.bind}:{self.port}/"
+        host = f"[{self.bind}]" if ":" in self.bind else self.bind
+        return f"http://{host}:{self.port}/"
+
+
+def port_number(text: str) -> int:
+    """A TCP port; ValueError, which argparse turns into a sentence, when it is none."""
+    number = int(text)
+    if not 0 < number < 65536:
+        raise ValueError(text)
+    return number
 
 
 @dataclass(frozen=True)

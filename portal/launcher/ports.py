@@ -11,15 +11,18 @@ from portal.launcher.layout import write_private
 LOOPBACK = "127.0.0.1"
 
 
+def listen_once(port: int, host: str) -> None:
+    """Listen on `port` and let go. Raises OSError where a server could not listen either."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, port), family=family).close()
+
+
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `port` now (lingering closed connections do not count)."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
+    try:
+        listen_once(port, host)
+    except OSError:
+        return False
     return True
 
 

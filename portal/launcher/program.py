@@ -40,7 +40,7 @@ class Program:
     before_start: Callable[[], object] | None = None
     stop_signal: str = "SIGTERM"
     grace_seconds: float = 4.0
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0
     popen_options: dict[str, Any] = field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -50,12 +51,18 @@ def main(arguments: list[str]) -> int:
 
 def refuse_taken_port(options: Options) -> None:
     """LaunchError when the portal could not listen where it should."""
-    if not ports.is_free(options.port, options.bind):
-        raise LaunchError(
-            f"Port {options.port} on {options.bind} is taken by another program; stop it, or "
-            f"choose another port: PILOTHOUSE_PORT={options.port + 1} ./pilothouse up",
-            exit_code=REFUSED,
-        )
+    where = f"Port {options.port} on {options.bind}"
+    try:
+        ports.listen_once(options.port, options.bind)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
+        sentence = f"{where} cannot be used: {reason}."
+        if error.errno == errno.EADDRINUSE:
+            sentence = (
+                f"{where} is taken by another program; stop it, or choose another port: "
+                f"PILOTHOUSE_PORT={options.port + 1} ./pilothouse up"
+            )
+        raise LaunchError(sentence, exit_code=REFUSED) from error
 
 
 class Up:

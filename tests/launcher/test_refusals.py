@@ -99,7 +99,14 @@ def test_a_missing_package_is_one_sentence() -> None:
     )
 
 
-def test_a_port_that_is_no_number_is_one_sentence(portal: Installation) -> None:
-    done = portal.run("up", PILOTHOUSE_PORT="http")
+@pytest.mark.parametrize("port", ["http", "0", "65536"])
+def test_a_port_that_is_none_is_one_sentence(portal: Installation, port: str) -> None:
+    done = portal.run("up", PILOTHOUSE_PORT=port)
     assert done.returncode == 2
-    assert "invalid int value: 'http'" in done.stderr
+    assert f"invalid port_number value: '{port}'" in done.stderr
+
+
+def test_an_address_of_another_machine_is_one_sentence(portal: Installation) -> None:
+    done = portal.run("up", "--bind", "192.0.2.1")
+    assert done.returncode == 2
+    assert done.stdout.endswith("on 192.0.2.1 cannot be used: Cannot assign requested address.\n")
