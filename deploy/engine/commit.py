@@ -138,7 +138,7 @@ def _move_steps(claimed: Claimed, outcome: Outcome) -> None:
     here = steps.filter(index=before.step_index)
     if outcome.observed.findings:
         here.update(evidence=[asdict(finding) for finding in outcome.observed.findings])
-    if decision.detail:
+    if decision.detail and before.state != State.ABORTING:
         here.update(detail=decision.detail[:300])
     lost = decision.state in (State.ABORTING, State.ABORTED, State.FAILED)
     if before.state == State.QUEUED:
