@@ -155,7 +155,8 @@ def _service(obj: Object) -> None:
     _fill(spec, sessionAffinity="None", type="ClusterIP")
     for port in spec.get("ports", ()):
         _fill(port, protocol="TCP")
-        _fill(port, targetPort=port.get("port"))
+        if not port.get("targetPort"):
+            port["targetPort"] = port.get("port")
     if spec["type"] != "ExternalName":
         _fill(spec, internalTrafficPolicy="Cluster")
     if spec["type"] in ("NodePort", "LoadBalancer"):

@@ -15,6 +15,7 @@ from .codec import Options
 from .resources import Resource
 from .store import Object, name_of
 
+PROTECTED_NAMESPACES = ("default", "kube-system", "kube-public")
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _ANSWERS_WITH_OBJECT = {
     *("Pod", "Service", "ServiceAccount", "PersistentVolumeClaim", "PersistentVolume"),
@@ -61,6 +62,8 @@ def delete(
 ) -> Object:
     """Delete an object. Returns what the API answers: the object, or a `Status`."""
     options = options or DeleteOptions()
+    if resource.storage == "namespaces" and name in PROTECTED_NAMESPACES:
+        raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
     resource = api.resource(resource.storage)
     live = api.get(resource, namespace, name)
     _check(resource, live, options)

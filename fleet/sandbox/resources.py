@@ -64,6 +64,19 @@ def _built_in() -> Iterator[Resource]:
                 yield _resource(group, version, entry, entries)
 
 
+UNSERVED = {
+    ("serviceaccounts", "token"),
+    ("pods", "exec"),
+    ("pods", "attach"),
+    ("pods", "portforward"),
+    ("pods", "proxy"),
+    ("services", "proxy"),
+    ("nodes", "proxy"),
+    ("pods", "ephemeralcontainers"),
+    ("pods", "resize"),
+}
+
+
 def _resource(
     group: str, version: str, entry: dict[str, Any], entries: list[dict[str, Any]]
 ) -> Resource:
@@ -82,6 +95,7 @@ def _resource(
             sub["name"].removeprefix(prefix): sub
             for sub in entries
             if sub["name"].startswith(prefix)
+            and (entry["name"], sub["name"].removeprefix(prefix)) not in UNSERVED
         },
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from . import conversion, deletion, discovery, errors, listing, subresources, tables
+from . import conversion, deletion, discovery, errors, listing, subresources
 from .api import Api
 from .codec import JsonError, Options, read_json
 from .listing import Lister, Query
@@ -24,9 +24,11 @@ from .parameters import (
     watch_options,
     write_options,
 )
+from .representations import Representation, wanted
 from .resources import ANSWER_ONLY, Resource
 from .routes import Target, UnknownPath, parse_path
-from .store import Object, Record, dumps
+from .schema import protobuf
+from .store import Object, dumps
 from .watching import Watch
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
@@ -141,58 +143,25 @@ class Server:
             return _json(subresources.scale_of(obj))
         return self._answer(request, resource, obj)
 
-    def _list(self, request: web.Request, resource: Resource, query: Query) -> web.Response:
-        check_revision(request.query, self.api.store.revision)
-        page = self.lister.page(resource, query)
-        shape = _shape(request)
-        if shape == "Table":
-            include = request.query.get("includeObject", "Metadata")
-            rows = [self._row(resource, record.obj, include) for record in page.records]
-            return _json(tables.table(resource, rows, page.meta))
-        if shape == "PartialObjectMetadataList":
-            items = [tables.partial(record.obj) for record in page.records]
-            return _json(
-                {
-                    "kind": shape,
-                    "apiVersion": "meta.k8s.io/v1",
-                    "metadata": page.meta,
-                    "items": items,
-                }
-            )
-        return _raw(listing.list_json(resource, page))
+    def _wanted(self, request: web.Request) -> Representation:
+        return wanted(request, self.api.clock.now())
 
-    def _row(self, resource: Resource, obj: Object, include: str) -> Object:
-        return tables.row(resource, obj, self.api.clock.now(), include)
+    def _list(self, request: web.Request, resource: Resource, query: Query) -> web.Response:
+        representation = self._wanted(request)
+        check_revision(request.query, self.api.store.revision)
+        return _raw(representation.of_list(resource, self.lister.page(resource, query)))
 
     async def _watch(
         self, request: web.Request, resource: Resource, query: Query
     ) -> web.StreamResponse:
-        watch = Watch(
-            self.api, resource, query, watch_options(request), self._encoder(request, resource)
-        )
+        encode = self._wanted(request).encoder(resource)
+        watch = Watch(self.api, resource, query, watch_options(request), encode)
         response = web.StreamResponse()
         response.content_type = "application/json"
         await response.prepare(request)
         async for lines in watch.lines():
             await response.write(lines)
         return response
-
-    def _encoder(
-        self, request: web.Request, resource: Resource
-    ) -> Callable[[Record], bytes] | None:
-        shape = _shape(request)
-        if shape == "Table":
-            include = request.query.get("includeObject", "Metadata")
-            return lambda record: dumps(
-                tables.table(
-                    resource,
-                    [self._row(resource, record.obj, include)],
-                    {"resourceVersion": record.obj["metadata"]["resourceVersion"]},
-                )
-            )
-        if shape.startswith("PartialObjectMetadata"):
-            return lambda record: dumps(tables.partial(record.obj))
-        return None
 
     async def _log(self, request: web.Request, target: Target) -> web.StreamResponse:
         pod = self.api.get(target.resource, target.namespace, target.name)
@@ -287,15 +256,7 @@ class Server:
         code: int = 200,
         options: Options | None = None,
     ) -> web.Response:
-        served = conversion.to_served(obj, resource)
-        shape = _shape(request)
-        if shape == "Table":
-            include = request.query.get("includeObject", "Metadata")
-            meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            served = tables.table(resource, [self._row(resource, obj, include)], meta)
-        elif shape == "PartialObjectMetadata":
-            served = tables.partial(served)
-        response = _json(served, code)
+        response = _json(self._wanted(request).of_object(resource, obj), code)
         for warning in options.warnings if options else ():
             response.headers.add("Warning", f"299 - {json.dumps(warning)}")
         return response
@@ -338,21 +299,11 @@ def _verb(request: web.Request, target: Target) -> str:
     return verb if target.name or verb != "delete" else "deletecollection"
 
 
-def _shape(request: web.Request) -> str:
-    """What form the client wants: Table, PartialObjectMetadata(List), or "" for plain JSON."""
-    for choice in request.headers.get("Accept", "*/*").split(","):
-        parameters = [part.strip() for part in choice.split(";")]
-        if parameters[0] not in ("application/json", "application/*", "*/*"):
-            continue
-        kind = next((p[3:] for p in parameters if p.startswith("as=")), "")
-        if not kind or "v=v1" in parameters:
-            return kind
-    raise errors.not_acceptable()
-
-
 async def _body(request: web.Request) -> tuple[Any, list[str]]:
     """The body and the fields it names twice; raises StatusError 400 or 415."""
     media, raw = request.content_type, await request.read()
+    if raw.startswith(protobuf.MAGIC):
+        return _protobuf(raw), []
     if media.endswith(("protobuf", "cbor")):
         raise errors.unsupported_media_type()
     if media.endswith("yaml") and not raw.lstrip().startswith(b"{"):
@@ -371,6 +322,13 @@ def _unreadable(request: web.Request, raw: bytes, error: JsonError) -> str:
         f"the object provided is unrecognized (must be of type {kind}): couldn't get "
         f"version/kind; json parse error: {error} ({raw.decode(errors='replace')[:100]})"
     )
+
+
+def _protobuf(raw: bytes) -> Any:
+    try:
+        return protobuf.decode(raw)
+    except protobuf.ProtobufError as error:
+        raise errors.bad_request(str(error)) from None
 
 
 def _yaml(raw: bytes) -> Any:

@@ -5,7 +5,7 @@ Source: pkg/registry/apps/*/storage (scale), pkg/registry/core/pod/storage (bind
 
 from typing import Any
 
-from . import deletion, errors
+from . import codec, deletion, errors
 from .api import Api
 from .codec import Options
 from .patches import json_patch, merge_patch
@@ -136,8 +136,7 @@ def success() -> Object:
 
 def review(resource: Resource, body: Object, user: str, read_only: bool) -> Object:
     """Answer a review: the main token may do everything, the read-only one may look."""
-    answered = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    answered.setdefault("metadata", {})
+    answered = codec.decode(resource, body, Options(validation="Ignore"))
     if resource.kind == "SelfSubjectRulesReview":
         answered["status"] = _rules(read_only)
     elif resource.kind == "SelfSubjectReview":

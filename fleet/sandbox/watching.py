@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import errors
 from .api import Api
-from .listing import Matcher, Query, served_json
+from .listing import Matcher, Query
 from .resources import Resource
 from .store import Change, HistoryLost, Object, Record, dumps
 
@@ -37,11 +37,11 @@ class Watch:
         resource: Resource,
         query: Query,
         options: WatchOptions,
-        encode: Encode | None = None,
+        encode: Encode,
     ) -> None:
         self.api, self.resource, self.options = api, resource, options
         self.matches = Matcher(query, resource.kind)
-        self.encode = encode or (lambda record: served_json(record, resource))
+        self.encode = encode
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._seen = 0
 

@@ -12,6 +12,10 @@ from .base import Controller, Key
 
 WRITES = Options(manager="kube-controller-manager")
 ROOT_CA = "kube-root-ca.crt"
+ROOT_CA_TEXT = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
+    "endpoints such as the internal service IP or kubernetes.default.svc."
+)
 RECHECK_SECONDS = 0.1
 
 
@@ -25,7 +29,7 @@ class NamespaceController(Controller):
         obj = change.record.obj
         if change.storage == "namespaces":
             self.enqueue(name_of(obj))
-        elif change.type == "DELETED" and obj["metadata"]["name"] in ("default", ROOT_CA):
+        elif change.type != "ADDED" and obj["metadata"]["name"] in ("default", ROOT_CA):
             self.enqueue(("", obj["metadata"]["namespace"]))
 
     def sync(self, key: Key) -> None:
@@ -41,17 +45,19 @@ class NamespaceController(Controller):
         if self.store.get("serviceaccounts", name, "default") is None:
             account = {"metadata": {"name": "default"}}
             self.api.create(self.api.resource("serviceaccounts"), name, account, WRITES)
-        if self.store.get("configmaps", name, ROOT_CA) is None:
-            described = {
-                "kubernetes.io/description": "Contains a CA bundle that can be used to "
-                "verify the kube-apiserver when using internal endpoints such as the "
-                "internal service IP or kubernetes.default.svc."
-            }
-            config_map = {
-                "metadata": {"name": ROOT_CA, "annotations": described},
-                "data": {"ca.crt": self.cluster.ca_pem},
-            }
-            self.api.create(self.api.resource("configmaps"), name, config_map, WRITES)
+        self._publish_root_ca(name)
+
+    def _publish_root_ca(self, name: str) -> None:
+        resource, live = (
+            self.api.resource("configmaps"),
+            self.store.get("configmaps", name, ROOT_CA),
+        )
+        meta = {"name": ROOT_CA, "annotations": {"kubernetes.io/description": ROOT_CA_TEXT}}
+        wanted = {"metadata": meta, "data": {"ca.crt": self.cluster.ca_pem}}
+        if live is None:
+            self.api.create(resource, name, wanted, WRITES)
+        elif live.get("data") != wanted["data"]:
+            self.api.update(resource, name, ROOT_CA, wanted, WRITES)
 
     def _empty(self, namespace: Object) -> None:
         """Delete what is inside; without anything left, let the namespace go."""

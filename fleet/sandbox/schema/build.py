@@ -1,19 +1,22 @@
-"""Rebuild the two data files beside this module from a Kubernetes source tree.
+"""Rebuild the data files beside this module from a Kubernetes source tree.
 
 `definitions.json` holds the OpenAPI v3 schemas of the served kinds (descriptions left out), and
 `resources.json` what discovery says about them; both are Kubernetes' own published data
 (`api/openapi-spec/v3`, `api/discovery`), so the sandbox knows the same fields, defaults, merge keys
-and verbs as a real API server.
+and verbs as a real API server. `protobuf.json` is the field numbers of `generated.proto`: `kubectl`
+and the Go clients send bodies in that form.
 
-Two marks are added from the Go types (`k8s.io/api`): `x-omit-zero` on a scalar that Go leaves out
-of the JSON when it is zero, `x-null-zero` on a time that Go writes as null when it is unset.
+Two marks are added from the Go types (`k8s.io/api`, `k8s.io/apimachinery`): `x-omit-zero` on a
+scalar that Go leaves out of the JSON when it is zero, `x-null-zero` on a time that Go writes as
+null when it is unset.
 
-    python -m fleet.sandbox.schema.build <path to k8s.io/kubernetes> <path to k8s.io/api>
+    python -m fleet.sandbox.schema.build <k8s.io/kubernetes> <k8s.io/api> <k8s.io/apimachinery>
 """
 
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,10 @@ GROUP_VERSIONS = [
     "flowcontrol.apiserver.k8s.io/v1",
 ]
 GO_FIELD = re.compile(r'^\t\w+\s+([\w.\[\]]+)\s+`json:"(\w+)((?:,\w+)*)"', re.M)
+STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
+PROTO_FIELD = re.compile(
+    r"^\s*(optional |repeated )?(?:map<string, ([\w.]+)>|([\w.]+)) (\w+) = (\d+);", re.M
+)
 HERE = Path(__file__).parent
 
 
@@ -63,25 +70,47 @@ def _without_descriptions(schema: Any) -> Any:
     }
 
 
-def _mark_go_fields(definitions: dict[str, Any], api_root: Path) -> None:
-    for source in api_root.glob("*/v*/types.go"):
-        group, version = source.parts[-3:-1]
-        for struct in re.finditer(
-            r"^type (\w+) struct \{\n(.*?)^\}", source.read_text(), re.M | re.S
-        ):
-            schema = definitions.get(f"io.k8s.api.{group}.{version}.{struct[1]}", {})
-            for go_type, name, options in GO_FIELD.findall(struct[2]):
-                field = schema.get("properties", {}).get(name)
-                if field is None:
-                    continue
-                if go_type in ("metav1.Time", "metav1.MicroTime") and "omitzero" not in options:
-                    field["x-null-zero"] = True
-                elif "omitempty" in options and "$ref" not in str(field) and "type" in field:
-                    field["x-omit-zero"] = True
+def _mark_go_fields(definitions: dict[str, Any], source: Path, package: str) -> None:
+    for struct in STRUCT.finditer(source.read_text()):
+        schema = definitions.get(f"{package}.{struct[1]}", {})
+        for go_type, name, options in GO_FIELD.findall(struct[2]):
+            field = schema.get("properties", {}).get(name)
+            if field is None:
+                continue
+            if go_type in ("metav1.Time", "metav1.MicroTime") and "omitzero" not in options:
+                field["x-null-zero"] = True
+            elif "omitempty" in options and "$ref" not in str(field) and "type" in field:
+                field["x-omit-zero"] = True
 
 
-def build(root: Path, api_root: Path) -> None:
-    """Write both data files from the Kubernetes tree at `root` and the types at `api_root`."""
+def _protobuf(definitions: dict[str, Any], source: Path) -> dict[str, Any]:
+    """Field numbers by message: {number: [JSON name, type, "" | "repeated" | "map"]}.
+
+    The name is empty where Go embeds the message, so that its fields belong to the outer one.
+    """
+    text = re.sub(r"//.*", "", source.read_text())
+    package = re.search(r"^package ([\w.]+);", text, re.M)
+    assert package is not None
+    messages: dict[str, Any] = {}
+    for message in re.finditer(r"^message (\w+) \{\n(.*?)^\}", text, re.M | re.S):
+        name = f"{package[1]}.{message[1]}"
+        known = definitions.get(name.replace("k8s.io.", "io.k8s.", 1), {}).get("properties", {})
+        fields: dict[str, list[str]] = {}
+        for label, values, kind, field, number in PROTO_FIELD.findall(message[2]):
+            kind = values or kind
+            full = kind[1:] if kind.startswith(".") else kind
+            if full[0].isupper():
+                full = f"{package[1]}.{full}"
+            field = field[0].lower() + field[1:]
+            embedded = bool(known) and field not in known and "." in full and label != "repeated "
+            shape = "map" if values else "repeated" if label == "repeated " else ""
+            fields[number] = ["" if embedded else field, full, shape]
+        messages[name] = fields
+    return messages
+
+
+def build(root: Path, api: Path, machinery: Path) -> None:
+    """Write the data files from the trees of k8s.io/kubernetes, api and apimachinery."""
     definitions: dict[str, Any] = {}
     resources: dict[str, Any] = {}
     for group_version in GROUP_VERSIONS:
@@ -89,19 +118,37 @@ def build(root: Path, api_root: Path) -> None:
         definitions |= _without_descriptions(spec["components"]["schemas"])
         discovery = _api_file(root, "discovery", group_version, ".json")
         resources[group_version] = discovery["resources"]
-    _mark_go_fields(definitions, api_root)
+    messages: dict[str, Any] = {}
+    for folder, package in _packages(api, machinery):
+        if (folder / "types.go").exists():
+            _mark_go_fields(definitions, folder / "types.go", package)
+        messages |= _protobuf(definitions, folder / "generated.proto")
+    _write("protobuf.json", messages)
     _write("definitions.json", definitions)
     _write("resources.json", resources)
+
+
+def _packages(api: Path, machinery: Path) -> Iterator[tuple[Path, str]]:
+    """Folders with a `generated.proto`, and the prefix of their OpenAPI definitions."""
+    for group_version in GROUP_VERSIONS:
+        group, _, version = group_version.rpartition("/")
+        short = group.partition(".")[0] or "core"
+        short = {"rbac": "rbac", "internal": "apiserverinternal"}.get(short, short)
+        if (api / short / version / "generated.proto").exists():
+            yield api / short / version, f"io.k8s.api.{short}.{version}"
+    for path in ("apis/meta/v1", "api/resource", "util/intstr", "runtime"):
+        package = f"io.k8s.apimachinery.pkg.{path.replace('/', '.')}"
+        yield machinery / "pkg" / path, package
 
 
 def _write(name: str, entries: dict[str, Any]) -> None:
     """One entry per line: small, and a diff between two Kubernetes versions stays readable."""
     lines = [
         f"{json.dumps(key)}: {json.dumps(entries[key], separators=(',', ':'), sort_keys=True)}"
-        for key in (sorted(entries) if name == "definitions.json" else entries)
+        for key in (sorted(entries) if name != "resources.json" else entries)
     ]
     (HERE / name).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    build(*map(Path, sys.argv[1:4]))
