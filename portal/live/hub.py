@@ -1,11 +1,14 @@
 """Fan-out inside one web process: who listens to which topic. Used from the event loop alone."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
 from portal.live.entries import Entry
+
+log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -47,7 +50,15 @@ class Hub:
         for topic in entry.topics:
             # A copy: a listener that has too much waiting unsubscribes on the spot.
             for listener in tuple(self._by_topic.get(topic, ())):
-                listener.deliver(topic, entry)
+                self._deliver(listener, topic, entry)
+
+    def _deliver(self, listener: Listener, topic: str, entry: Entry) -> None:
+        try:
+            listener.deliver(topic, entry)
+        except Exception:
+            # One listener's mistake is its own: the others hear on, and it starts over.
+            log.exception("A listener failed on event %s", entry.seq)
+            listener.lost()
 
     def lost(self) -> None:
         for listener in list(self._all):

@@ -83,7 +83,7 @@ class Relay:
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("Live relay lost the database, trying again: %s", error)
             except Exception:
-                # A mistake in one listener must not silence the bus for good.
+                # Whatever it was, the bus must not fall silent for good.
                 log.exception("Live relay failed, starting over")
             finally:
                 self.connected.clear()

@@ -168,25 +168,23 @@ async def test_nobody_is_answered_without_credentials(bus: Relay) -> None:
         assert answered["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(
-    ("query", "pointer"),
-    [
-        ("", "/topic"),
-        ("topic=fleet&after=-1", "/after"),
-        ("topic=fleet&after=1.5", "/after"),
-        ("topic=fleet&after=9223372036854775808", "/after"),
-        ("topic=fleet&after=%D9%A3", "/after"),
-        ("topic=fleet&wait=31", "/wait"),
-        ("topic=fleet&wait=nan", "/wait"),
-        ("topic=fleet&api_key=ph_x.y", "/api_key"),
-        ("&".join(f"topic={n}" for n in range(201)), "/topic"),
-    ],
-)
-async def test_wrong_parameters_are_400_with_a_pointer(
-    caller: Caller, query: str, pointer: str
-) -> None:
-    status, _, body = await caller.get(query)
-    assert (status, body["errors"][0]["pointer"]) == (400, pointer)
+WRONG = {
+    "": "/topic",
+    "topic=fleet&after=-1": "/after",
+    "topic=fleet&after=1.5": "/after",
+    "topic=fleet&after=9223372036854775808": "/after",
+    "topic=fleet&after=%D9%A3": "/after",
+    "topic=fleet&wait=31": "/wait",
+    "topic=fleet&wait=nan": "/wait",
+    "topic=fleet&api_key=ph_x.y": "/api_key",
+    "&".join(f"topic={n}" for n in range(201)): "/topic",
+}
+
+
+async def test_wrong_parameters_are_400_with_a_pointer(caller: Caller) -> None:
+    for query, pointer in WRONG.items():
+        status, _, body = await caller.get(query)
+        assert (status, body["errors"][0]["pointer"]) == (400, pointer), query
 
 
 async def test_other_methods_are_405(caller: Caller) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from portal.live.consumer import LiveSocket, in_thread
 from portal.live.outbox import MAX_KEYS, MAX_UNANSWERED_FRAMES
 from portal.live.relay import Relay, relay
@@ -72,7 +74,9 @@ async def test_an_interrupted_page_resumes_from_the_last_seq_it_saw_without_loss
     assert newest == {"cluster:b": 1, "cluster:a": 2}
 
 
-async def test_more_waiting_objects_than_fit_are_given_up_for_one_reset(tab: OpenTab) -> None:
+async def test_more_waiting_objects_than_fit_are_given_up_for_one_reset(
+    tab: OpenTab, caplog: pytest.LogCaptureFixture
+) -> None:
     page = await _stalled(tab)
     socket = _socket_of_only_page(relay())
     last = await in_thread(emit_many, MAX_KEYS, "fleet", objects=MAX_KEYS)
@@ -85,6 +89,7 @@ async def test_more_waiting_objects_than_fit_are_given_up_for_one_reset(tab: Ope
     assert await page.frame() == {"type": "reset", "topic": "fleet"}
     page.acknowledges = True
     assert (await page.subscribe("fleet"))["seq"] == last
+    assert [r for r in caplog.records if r.levelname == "ERROR"] == []
 
 
 async def test_a_stalled_page_does_not_hold_up_the_others(tab: OpenTab) -> None:
