@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Any, Literal, NamedTuple, Protocol
 
 State = Literal["live", "stale", "reconnecting", "forbidden"]
@@ -61,8 +63,7 @@ def digest(projection: dict[str, Any]) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     change: Change
     due_at: float
     resume_version: str  # the version seen just before the first change that waits here
@@ -80,6 +81,8 @@ class Coalescer:
         self._interval = interval_seconds
         self._clock = clock
         self._pending: dict[str, _Pending] = {}  # in order of the first waiting change
+        self._due: list[tuple[float, int, str]] = []  # a heap; may hold entries of the past
+        self._count = itertools.count()
         self._stored_at: dict[str, float] = {}  # in order of time
 
     def see(self, change: Change, resume_version: str) -> None:
@@ -93,29 +96,40 @@ class Coalescer:
             due_at = self._stored_at.get(change.uid, now - self._interval) + self._interval
         waiting = self._pending.get(change.uid)
         if waiting:
-            waiting.change, waiting.due_at = change, due_at
-        else:
-            self._pending[change.uid] = _Pending(change, due_at, resume_version)
+            resume_version = waiting.resume_version
+        if not waiting or waiting.due_at != due_at:
+            heappush(self._due, (due_at, next(self._count), change.uid))
+        self._pending[change.uid] = _Pending(change, due_at, resume_version)
 
     def differs(self, change: Change) -> bool:
         """Whether the change would alter what is stored."""
         known = self.known.get(change.uid)
         return change.digest != (known.digest if known else b"")
 
-    def due(self, limit: int, *, all_of_them: bool = False) -> list[Change]:
-        """Up to `limit` changes to store now. They stay pending until `stored` is called."""
-        now = self._clock()
-        found = []
-        for waiting in self._pending.values():
-            if all_of_them or waiting.due_at <= now:
-                found.append(waiting.change)
-                if len(found) == limit:
-                    break
-        return found
+    def due(self, limit: int) -> list[Change]:
+        """Up to `limit` changes to store now. If that fails, `drop_pending`; else tell `stored`."""
+        now, found = self._clock(), dict[str, Change]()
+        while len(found) < limit:
+            due_at = self.next_due()
+            if due_at is None or due_at > now:
+                break
+            _, _, uid = heappop(self._due)
+            found[uid] = self._pending[uid].change
+        return list(found.values())
+
+    def all_pending(self) -> list[Change]:
+        """Everything that waits, due or not."""
+        return [waiting.change for waiting in self._pending.values()]
 
     def next_due(self) -> float | None:
         """When the next change is due (by the clock), None if none waits."""
-        return min((waiting.due_at for waiting in self._pending.values()), default=None)
+        while self._due:
+            due_at, _, uid = self._due[0]
+            waiting = self._pending.get(uid)
+            if waiting and waiting.due_at == due_at:
+                return due_at
+            heappop(self._due)  # of a change that was replaced or stored
+        return None
 
     def stored(self, changes: list[Change]) -> None:
         """The sink has taken these."""
@@ -141,9 +155,11 @@ class Coalescer:
     def drop_pending(self) -> None:
         """Forget what waits; it will be seen again from an older version or in a list."""
         self._pending.clear()
+        self._due.clear()
 
     def _forget_old(self, now: float) -> None:
-        for uid, at in list(self._stored_at.items()):
-            if at + self._interval > now:
+        while self._stored_at:
+            oldest = next(iter(self._stored_at))
+            if self._stored_at[oldest] + self._interval > now:
                 return
-            del self._stored_at[uid]
+            del self._stored_at[oldest]

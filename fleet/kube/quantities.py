@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 _QUANTITY = re.compile(
@@ -58,6 +59,11 @@ def total(parts: Iterable[Mapping[str, float | int]]) -> dict[str, float | int]:
 
 
 def _lenient(text: Any) -> Decimal:
+    return _parsed(str(text))
+
+
+@lru_cache(maxsize=4096)  # the same few amounts come with every pod
+def _parsed(text: str) -> Decimal:
     try:
         return parse_quantity(text)
     except ValueError:

@@ -24,9 +24,15 @@ from fleet.kube.clock import current_patience
 from fleet.kube.endpoint import Endpoint
 from fleet.kube.errors import BadCredentials
 
+BUFFER_BYTES = 64 * 1024
+
 
 class PatientSocket(ssl.SSLSocket):
     """An SSL socket that asks the thread's `Patience` how long each read or write may block."""
+
+    def makefile(self, mode: str = "r", buffering: int | None = None, **kwargs: Any) -> Any:
+        # A watch event and its framing then fit one read: a third of the reads.
+        return super().makefile(mode, buffering or BUFFER_BYTES, **kwargs)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         waiting = current_patience()

@@ -288,11 +288,15 @@ class ListWatch:
         self._seen = version
 
     def _flush(self, *, all_of_them: bool = False, even_if_empty: bool = False) -> None:
-        while due := self._coalescer.due(BATCH, all_of_them=all_of_them):
+        while due := self._next_batch(all_of_them):
             self._store(due, self._coalescer.resume_version(self._seen, due))
             even_if_empty = False
         if even_if_empty:
             self._store([], self._coalescer.resume_version(self._seen, []), even_if_empty=True)
+
+    def _next_batch(self, all_of_them: bool) -> list[Change]:
+        coalescer = self._coalescer
+        return coalescer.all_pending()[:BATCH] if all_of_them else coalescer.due(BATCH)
 
     def _store(self, changes: list[Change], cursor: str, *, even_if_empty: bool = False) -> None:
         if not changes and (cursor == self._cursor or not even_if_empty):

@@ -54,7 +54,7 @@ class World:
             self.seen = int(change.resource_version)
 
     def flush(self, limit: int, all_of_them: bool = False) -> None:
-        due = self.coalescer.due(limit, all_of_them=all_of_them)
+        due = self.coalescer.all_pending() if all_of_them else self.coalescer.due(limit)
         cursor = int(self.coalescer.resume_version(str(self.seen), due))
         assert cursor >= self.cursor, "a cursor never goes back"
         self.cursor = cursor
@@ -71,6 +71,7 @@ class World:
         self.hear(len(self.log))
         self.now += 1
         self.flush(10**6)
+        assert self.coalescer.next_due() is None and not self.coalescer.all_pending()
 
 
 UIDS = st.sampled_from(["a", "b", "c"])
