@@ -49,17 +49,20 @@ def create(
             **content,
             **about,
         )
-        audit.record(
-            actor=actor, verb="release.create", target=release, change={"digest": release.digest}
-        )
-        events.emit(
-            topics=[service.topic, f"team:{service.team_id}"],
-            kind="release.created",
-            object_id=release.pk,
-            payload=summary(release),
-            actor=actor,
-        )
+        _announce(release, actor)
     return release
+
+
+def _announce(release: Release, actor: User | None) -> None:
+    change = {"digest": release.digest}
+    audit.record(actor=actor, verb="release.create", target=release, change=change)
+    events.emit(
+        topics=[release.service.topic, f"team:{release.service.team_id}"],
+        kind="release.created",
+        object_id=release.pk,
+        payload=summary(release),
+        actor=actor,
+    )
 
 
 def summary(release: Release) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from portal.base.models import Event
 
-pytest_plugins = ["tests.controlplane.fixtures"]
+pytest_plugins = ["tests.controlplane.fixtures", "tests.launcher.fixtures"]
 
 
 @pytest.fixture
