@@ -6,24 +6,28 @@ from pathlib import Path
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-TOKEN = re.compile(r"--accent: (light-dark\([^)]*\));")
+VARIABLE = re.compile(r"(--[a-z-]+): ([^;]+);")
 
 
 def text(name: str) -> str:
     return Path(finders.find(name)).read_text()
 
 
-def test_the_accent_is_the_portals() -> None:
-    admin, portal = text("portal/admin.css"), text("portal/app.css")
-    assert TOKEN.findall(admin) == TOKEN.findall(portal)[:1] != []
+def test_tokens_have_the_portals_values() -> None:
+    portal = dict(
+        VARIABLE.findall(re.search(r":root \{(.*?)\n\}", text("portal/app.css"), re.S)[1])
+    )
+    shared = {k: v for k, v in VARIABLE.findall(text("portal/admin.css")) if k in portal}
+    assert len(shared) > 15
+    assert shared == {name: portal[name] for name in shared}
 
 
-def test_every_colour_is_a_token() -> None:
-    rules = TOKEN.sub("", text("portal/admin.css"))
+def test_every_other_colour_is_a_token() -> None:
+    variables = dict(VARIABLE.findall(text("portal/admin.css")))
+    rules = VARIABLE.sub("", text("portal/admin.css"))
     assert re.findall(r"#[0-9a-f]{3,8}\b(?=[;,) ])|rgba?\(", rules) == []
-    used = set(re.findall(r"var\((--[a-z-]+)\)", rules))
-    known = set(re.findall(r"(--[a-z-]+):", text("portal/app.css") + rules))
-    assert used - known == set()
+    used = re.findall(r"var\((--[a-z-]+)\)", rules + " ".join(variables.values()))
+    assert set(used) - set(variables) == set()
 
 
 def test_every_colour_of_the_stock_admin_is_replaced() -> None:
@@ -35,5 +39,4 @@ def test_every_colour_of_the_stock_admin_is_replaced() -> None:
 
 def test_the_sign_in_page_links_it(db: None) -> None:
     page = Client().get("/admin/login/").content.decode()
-    assert "portal/admin.css" in page
-    assert "dark_mode.css" not in page
+    assert page.index("admin/css/dark_mode.css") < page.index("portal/admin.css")

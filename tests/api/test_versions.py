@@ -1,8 +1,11 @@
 """ETags: nobody overwrites what they have not seen."""
 
+import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from django.db import connection
 from rest_framework.test import APIClient
 
 from deploy.models import Rollout
@@ -90,3 +93,38 @@ def test_a_wish_may_name_the_version_it_is_based_on(
     assert not going.intents.exists()
     fresh = operator.get(address)["ETag"]
     assert operator.post(f"{address}/pause", {}, HTTP_IF_MATCH=fresh).status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_at_the_same_moment_one_is_stale(
+    root: APIClient, world: SimpleNamespace
+) -> None:
+    address = f"{V1}/services/{world.service.pk}"
+    read = root.get(address)["ETag"]
+    writing, go_on = threading.Event(), threading.Event()
+    answers: list[int] = []
+
+    def change(text: str, *, slowly: bool) -> None:
+        def hold(execute: Any, sql: str, *args: Any) -> Any:
+            if slowly and sql.startswith('UPDATE "fleet_service"'):
+                writing.set()
+                assert go_on.wait(10)
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(hold):
+            answer = root.patch(address, {"description": text}, HTTP_IF_MATCH=read)
+        answers.append(answer.status_code)
+        connection.close()
+
+    first = threading.Thread(target=change, args=["first"], kwargs={"slowly": True})
+    second = threading.Thread(target=change, args=["second"], kwargs={"slowly": False})
+    first.start()
+    assert writing.wait(10)
+    second.start()
+    second.join(0.5)
+    assert answers == [], "the second waits for the first"
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert answers == [200, 412]
+    assert Service.objects.get().description == "first"
