@@ -67,7 +67,11 @@ def claim(rollout_id: UUID) -> Claimed | None:
     if row is None:
         return None
     rollout = Rollout.objects.select_related(
-        "release", "placement__service", "placement__cluster", "stable__release"
+        "release__service",
+        "placement__service",
+        "placement__cluster",
+        "stable__release",
+        "created_by",
     ).get(pk=rollout_id)
     return Claimed(rollout, position_of(rollout), row[0])
 

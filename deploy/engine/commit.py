@@ -65,7 +65,11 @@ def _write(claimed: Claimed, outcome: Outcome) -> None:
     _record_attempt(claimed, outcome)
     _move_steps(claimed, outcome)
     after = Rollout.objects.select_related(
-        "release", "placement__service__team", "placement__cluster", "stable__release", "created_by"
+        "release__service",
+        "placement__service",
+        "placement__cluster",
+        "stable__release",
+        "created_by",
     ).get(pk=before.pk)
     _tell(before, after, seen, decision)
 
