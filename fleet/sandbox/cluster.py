@@ -114,15 +114,15 @@ class Cluster:
             raise PortTaken(
                 f"port {identity.port} of cluster {self.name} is taken: {error.strerror}"
             ) from None
-        for controller in self.controllers:
-            controller.start()
-        self._furnish()
-        self.events.sweep()
+        self.furnish()
         self._tasks = [asyncio.create_task(c.run(), name=c.component) for c in self.controllers]
         return f"https://{host}:{identity.port}"
 
-    def _furnish(self) -> None:
-        """What every new cluster has: namespaces, nodes, the `kubernetes` Service."""
+    def furnish(self) -> None:
+        """Wake the controllers, and make what every new cluster has."""
+        for controller in self.controllers:
+            controller.start()
+        self.events.sweep()
         for name in NAMESPACES:
             if self.store.get("namespaces", "", name) is None:
                 self._create("namespaces", {"metadata": {"name": name}})

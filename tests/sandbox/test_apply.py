@@ -166,8 +166,11 @@ def test_a_port_is_identified_with_its_default_protocol() -> None:
 def test_the_oldest_of_many_updaters_are_lumped_together() -> None:
     obj = applied(None, config(replicas=0), "pilot")
     for number in range(1, 15):
-        obj = edited(obj, f"editor-{number:02}", **{"template": {"metadata": {"labels": {
-            f"l{label}": "x" for label in range(number)}}}})
+        obj = edited(
+            obj,
+            f"editor-{number:02}",
+            **{"template": {"metadata": {"labels": {f"l{label}": "x" for label in range(number)}}}},
+        )
     names = [entry["manager"] for entry in obj["metadata"]["managedFields"]]
     assert names.count("ancient-changes") == 1
     assert len([n for n in names if n != "pilot"]) <= 11

@@ -87,8 +87,10 @@ def test_retained_keys_drop_the_others() -> None:
 
 
 def test_an_atomic_list_is_replaced() -> None:
-    patched = strategic({"containers": [{"name": "a", "args": ["1", "2"]}]},
-                        {"containers": [{"name": "a", "args": ["3"]}]})
+    patched = strategic(
+        {"containers": [{"name": "a", "args": ["1", "2"]}]},
+        {"containers": [{"name": "a", "args": ["3"]}]},
+    )
     assert patched["containers"][0]["args"] == ["3"]
 
 

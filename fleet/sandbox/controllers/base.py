@@ -48,6 +48,10 @@ class Controller:
     def sync(self, key: Key) -> None:
         raise NotImplementedError
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._queue)
+
     def enqueue(self, key: Key) -> None:
         self._queue[key] = None
         self._wake.set()
