@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -29,19 +29,30 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
 
 def _frame(request: HttpRequest) -> dict[str, Any]:
     if not (getattr(request, "user", None) and request.user.is_authenticated):
-        return {"navigation": [], "roles": []}
-    return {"navigation": _navigation(request), "roles": _roles(request.user)}
+        return {"navigation": [], "roles": [], "environments": []}
+    clusters = _clusters_by_environment()
+    return {
+        "navigation": _navigation(request, sum(clusters.values())),
+        "roles": _roles(request.user),
+        "environments": list(clusters),
+    }
+
+
+def _clusters_by_environment() -> dict[str, int]:
+    """How many clusters there are of each environment; one query tells both."""
+    rows = Cluster.objects.order_by("environment").values_list("environment")
+    return dict(rows.annotate(number=Count("id")))
 
 
 def _roles(user: User) -> QuerySet[Membership]:
     return Membership.objects.filter(user=user).select_related("team")
 
 
-def _navigation(request: HttpRequest) -> list[dict[str, Any]]:
+def _navigation(request: HttpRequest, clusters: int) -> list[dict[str, Any]]:
     live = _live_rollouts(request.user)
     items = [
         _item(request, "fleet", "Fleet"),
-        _item(request, "clusters", "Clusters", Cluster.objects.count()),
+        _item(request, "clusters", "Clusters", clusters),
         _item(request, "services", "Services", _services(request.user)),
         _item(request, "rollouts", "Releases", f"{live} live" if live else ""),
         _item(request, "audit", "Audit log"),

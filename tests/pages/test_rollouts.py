@@ -1,5 +1,6 @@
 """Rolling out, steering, rolling back and looking on, without any JavaScript."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -115,6 +116,15 @@ def test_the_plan_shows_what_changes_before_anything_starts(world: World) -> Non
     assert world.placement.rollouts.count() == 2
 
 
+def test_the_only_placement_is_chosen_already(world: World) -> None:
+    url = reverse("roll_out", kwargs={"name": "asr"})
+    (row,) = world.browser(world.operator).get(url).context["rows"]
+    assert row["chosen"]
+    make_placement(world.service, make_cluster())
+    rows = world.browser(world.operator).get(url).context["rows"]
+    assert not any(row["chosen"] for row in rows)
+
+
 def test_a_production_release_takes_the_name(world: World) -> None:
     placement = make_placement(world.service, make_cluster(environment="production"))
     assert start(world, placements=[placement.pk]).status_code == 422
@@ -225,3 +235,34 @@ def test_an_ended_rollout_points_to_the_one_that_took_over(world: World) -> None
     html = show(world, world.done)
     assert "A later rollout took over" in html
     assert reverse("rollout", kwargs={"pk": world.live.pk}) in html
+
+
+def test_what_others_changed_and_what_stands_still_is_said(world: World) -> None:
+    world.live.drift = [
+        {"object": "Deployment/asr", "manager": "kubectl-set", "fields": [".spec.replicas"]}
+    ]
+    world.live.stalled_since = timezone.now()
+    world.live.explanation = {
+        "waiting_for": "1 of 2 pods",
+        "until": (timezone.now() + timedelta(minutes=3, seconds=5)).isoformat(),
+        "on_failure": "it returns to 1.1.0",
+    }
+    world.live.save()
+    html = show(world)
+    assert "kubectl-set owns .spec.replicas" in html
+    assert "the deadline's clock stands still" in html
+    assert "1 of 2 pods" in html
+    assert "in 3 min" in html
+    assert "it returns to 1.1.0" in html
+
+
+def test_the_record_tells_who_did_what(world: World) -> None:
+    act(world, "abort", reason="wrong model")
+    lines = (
+        world.browser(world.viewer)
+        .get(reverse("rollout", kwargs={"pk": world.live.pk}))
+        .context["record"]
+    )
+    assert (lines[0]["who"], lines[0]["what"], lines[0]["detail"]) == (
+        "olga", "abort asked for", "wrong model"
+    )  # fmt: skip

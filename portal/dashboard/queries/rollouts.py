@@ -13,6 +13,7 @@ from portal.base import access
 from portal.base.models import AuditEntry, User
 
 _MACHINERY = ("fence", "plan_sha256", "step")
+_DONE = {"deploy": "started it", "rollback": "rolled back", "retry": "started it again"}
 SORTS = {
     "created": "created_at",
     "service": "placement__service__name",
@@ -86,7 +87,8 @@ def record(rollout: Rollout, limit: int = 40) -> list[dict[str, Any]]:
 def _audit_line(entry: AuditEntry, titles: list[str]) -> dict[str, Any]:
     told = [f"{name}: {_change(v)}" for name, v in entry.change.items() if _tells(name, v)]
     detail = entry.reason or ", ".join([*told, *_step(entry.change.get("step"), titles)])
-    what = entry.verb.removeprefix("rollout.").replace("_", " ")
+    verb = entry.verb.removeprefix("rollout.")
+    what = _DONE.get(verb, verb.replace("_asked", " asked for").replace("_", " "))
     return {"at": entry.at, "who": entry.actor, "what": what, "detail": detail, "tone": "idle"}
 
 
