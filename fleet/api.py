@@ -43,7 +43,9 @@ class NewCluster(Strict, serializers.Serializer):
     name = serializers.CharField(max_length=63)
     region = serializers.CharField(max_length=40, default="", allow_blank=True)
     provider = serializers.ChoiceField(choices=Provider.choices, default=Provider.KUBERNETES)
-    environment = serializers.ChoiceField(choices=Environment.choices, default=Environment.DEVELOPMENT)
+    environment = serializers.ChoiceField(
+        choices=Environment.choices, default=Environment.DEVELOPMENT
+    )
     kubeconfig = serializers.CharField(max_length=MAX_TEXT, required=False, trim_whitespace=False)
     server = serializers.CharField(max_length=300, required=False)
     token = serializers.CharField(max_length=16_384, required=False)

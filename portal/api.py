@@ -114,7 +114,8 @@ class RootView(StrictView, APIView):
         lists = {prefix: f"{basename}-list" for prefix, _, basename in router.registry}
         names = {**lists, "me": "api-me", "schema": "api-schema"}
         found = {name: reverse(f"api:{view}", request=request) for name, view in names.items()}
-        return Response(found)
+        # RFC 8631: where a program finds the description of this API.
+        return Response(found, headers={"Link": f'<{found["schema"]}>; rel="service-desc"'})
 
 
 class SchemaView(StrictView, SpectacularJSONAPIView):

@@ -34,4 +34,6 @@ def test_the_shapes_are_those_of_the_projections(
 
 @pytest.mark.parametrize("name", ["clusters", "rollouts", "me", "schema"])
 def test_the_root_leads_everywhere(root: APIClient, name: str) -> None:
-    assert root.get(root.get(f"{V1}/").json()[name]).status_code == 200
+    answer = root.get(f"{V1}/")
+    assert root.get(answer.json()[name]).status_code == 200
+    assert answer["Link"] == f'<{answer.json()["schema"]}>; rel="service-desc"'
