@@ -264,7 +264,8 @@ def _counts(observed: Observed) -> str:
         elif workload.updated < workload.desired:
             parts.append(f"{workload.name}: {workload.updated} of {workload.desired} pods are new")
         elif workload.old:
-            parts.append(f"{workload.name}: {workload.old} old pods still leave")
+            leaving = "pod still leaves" if workload.old == 1 else "pods still leave"
+            parts.append(f"{workload.name}: {workload.old} old {leaving}")
         else:
             ready = f"{workload.available} of {workload.desired} pods available"
             parts.append(f"{workload.name}: {ready}")
