@@ -112,6 +112,8 @@ class Server:
         request["target"] = target
         if target.resource.plural in ANSWER_ONLY and not target.name:
             body, _ = await _body(request)
+            if self._wanted(request).kind:
+                raise errors.not_acceptable()
             read_only = user != "system:admin"
             return _json(subresources.review(target.resource, body, user, read_only), 201)
         method: Handler | None = {

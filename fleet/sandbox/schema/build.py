@@ -10,7 +10,8 @@ Two marks are added from the Go types (`k8s.io/api`, `k8s.io/apimachinery`): `x-
 scalar that Go leaves out of the JSON when it is zero, `x-null-zero` on a time that Go writes as
 null when it is unset.
 
-    python -m fleet.sandbox.schema.build <k8s.io/kubernetes> <k8s.io/api> <k8s.io/apimachinery>
+    python -m fleet.sandbox.schema.build <k8s.io/kubernetes> <k8s.io/api> \\
+        <k8s.io/apimachinery> <k8s.io/apiextensions-apiserver>
 """
 
 import json
@@ -48,6 +49,7 @@ STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
 PROTO_FIELD = re.compile(
     r"^\s*(optional |repeated )?(?:map<string, ([\w.]+)>|([\w.]+)) (\w+) = (\d+);", re.M
 )
+EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 HERE = Path(__file__).parent
 
 
@@ -83,6 +85,10 @@ def _mark_go_fields(definitions: dict[str, Any], source: Path, package: str) -> 
                 field["x-omit-zero"] = True
 
 
+def _definition_name(message: str) -> str:
+    return "io." + message.replace("k8s.io.", "k8s.", 1).replace("_", "-")
+
+
 def _protobuf(definitions: dict[str, Any], source: Path) -> dict[str, Any]:
     """Field numbers by message: {number: [JSON name, type, "" | "repeated" | "map"]}.
 
@@ -94,7 +100,7 @@ def _protobuf(definitions: dict[str, Any], source: Path) -> dict[str, Any]:
     messages: dict[str, Any] = {}
     for message in re.finditer(r"^message (\w+) \{\n(.*?)^\}", text, re.M | re.S):
         name = f"{package[1]}.{message[1]}"
-        known = definitions.get(name.replace("k8s.io.", "io.k8s.", 1), {}).get("properties", {})
+        known = definitions.get(_definition_name(name), {}).get("properties", {})
         fields: dict[str, list[str]] = {}
         for label, values, kind, field, number in PROTO_FIELD.findall(message[2]):
             kind = values or kind
@@ -109,8 +115,8 @@ def _protobuf(definitions: dict[str, Any], source: Path) -> dict[str, Any]:
     return messages
 
 
-def build(root: Path, api: Path, machinery: Path) -> None:
-    """Write the data files from the trees of k8s.io/kubernetes, api and apimachinery."""
+def build(root: Path, api: Path, machinery: Path, extensions: Path) -> None:
+    """Write the data files from k8s.io/kubernetes, api, apimachinery, apiextensions-apiserver."""
     definitions: dict[str, Any] = {}
     resources: dict[str, Any] = {}
     for group_version in GROUP_VERSIONS:
@@ -119,7 +125,7 @@ def build(root: Path, api: Path, machinery: Path) -> None:
         discovery = _api_file(root, "discovery", group_version, ".json")
         resources[group_version] = discovery["resources"]
     messages: dict[str, Any] = {}
-    for folder, package in _packages(api, machinery):
+    for folder, package in _packages(api, machinery, extensions):
         if (folder / "types.go").exists():
             _mark_go_fields(definitions, folder / "types.go", package)
         messages |= _protobuf(definitions, folder / "generated.proto")
@@ -128,7 +134,7 @@ def build(root: Path, api: Path, machinery: Path) -> None:
     _write("resources.json", resources)
 
 
-def _packages(api: Path, machinery: Path) -> Iterator[tuple[Path, str]]:
+def _packages(api: Path, machinery: Path, extensions: Path) -> Iterator[tuple[Path, str]]:
     """Folders with a `generated.proto`, and the prefix of their OpenAPI definitions."""
     for group_version in GROUP_VERSIONS:
         group, _, version = group_version.rpartition("/")
@@ -136,6 +142,7 @@ def _packages(api: Path, machinery: Path) -> Iterator[tuple[Path, str]]:
         short = {"rbac": "rbac", "internal": "apiserverinternal"}.get(short, short)
         if (api / short / version / "generated.proto").exists():
             yield api / short / version, f"io.k8s.api.{short}.{version}"
+    yield extensions / "pkg/apis/apiextensions/v1", EXTENSIONS
     for path in ("apis/meta/v1", "api/resource", "util/intstr", "runtime"):
         package = f"io.k8s.apimachinery.pkg.{path.replace('/', '.')}"
         yield machinery / "pkg" / path, package
@@ -151,4 +158,4 @@ def _write(name: str, entries: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    build(*map(Path, sys.argv[1:4]))
+    build(*map(Path, sys.argv[1:5]))

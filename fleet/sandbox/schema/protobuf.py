@@ -48,7 +48,8 @@ def decode(raw: bytes) -> dict[str, Any]:
 def _name_of(api_version: str, kind: str) -> str:
     if kind == "DeleteOptions":
         return f"{META}.DeleteOptions"
-    name = definition_name(api_version, kind).replace("io.k8s.", "k8s.io.", 1)
+    definition = definition_name(api_version, kind)
+    name = definition.replace("io.k8s.", "k8s.io.", 1).replace("-", "_")
     if name not in _messages():
         raise ProtobufError(f'no kind "{kind}" is registered for version "{api_version}"')
     return name
@@ -149,6 +150,13 @@ def _embedded_json(fields: dict[str, Any]) -> Any:
     return json.loads(base64.b64decode(raw)) if raw else None
 
 
+def _schema_or_other(fields: dict[str, Any]) -> Any:
+    """JSONSchemaPropsOr…: one schema, or what else the name says."""
+    if "schema" in fields:
+        return fields["schema"]
+    return fields.get("jSONSchemas") or fields.get("property") or fields.get("allows", False)
+
+
 _SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Time": _time,
     "MicroTime": _micro_time,
@@ -156,6 +164,8 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "IntOrString": _int_or_string,
     "RawExtension": _embedded_json,
     "FieldsV1": _embedded_json,
+    "JSON": _embedded_json,
+    **{f"JSONSchemaPropsOr{other}": _schema_or_other for other in ("Bool", "Array", "StringArray")},
     "ExtraValue": lambda fields: fields.get("items", []),
     "Duration": lambda fields: f"{fields.get('duration', 0) / 1e9:g}s",
 }
