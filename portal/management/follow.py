@@ -37,9 +37,9 @@ def follow(rollout: Rollout, say: Callable[[str], None]) -> None:
 
 def _lines(rollout: Rollout) -> list[str]:
     seen = rollout_projection(rollout)
-    before = seen["from_release"]["version"] if seen["from_release"] else "nothing"
+    before = f"{seen['from_release']['version']} -> " if seen["from_release"] else ""
     lines = [
-        f"{seen['service']['name']} {before} -> {seen['release']['version']} "
+        f"{seen['service']['name']} {before}{seen['release']['version']} "
         f"on {seen['cluster']['name']}/{seen['namespace']}: {seen['state_label']}"
     ]
     lines += [

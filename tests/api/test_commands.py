@@ -135,7 +135,7 @@ def test_a_rollout_is_started_and_steered(world: SimpleNamespace) -> None:
     rollout = Rollout.objects.get(state="queued")
     assert f"Rollout {rollout.pk} of asr #2 (1.2.0) on us-east is queued." in said
     assert rollout.reason == "New words"
-    assert "asr nothing -> 1.2.0 on us-east/default: Queued" in run("rollout", "status", *PLACE)
+    assert "asr 1.2.0 on us-east/default: Queued" in run("rollout", "status", *PLACE)
     assert "Aborted" in run("rollout", "abort", *PLACE, "--reason", "Too early")
     assert "Queued" in run("rollout", "retry", *PLACE)
 

@@ -22,7 +22,8 @@ def fill(rows: int) -> None:
     for _ in range(rows):
         placement = make.make_placement()
         make.make_node_pool(placement.cluster)
-        rollout = make.make_rollout(placement, created_by=make.make_user())
+        stable = make.make_rollout(placement, state="succeeded")
+        rollout = make.make_rollout(placement, created_by=make.make_user(), stable=stable)
         rollout.steps.create(index=0, kind="apply", title="Apply")
         rollout.intents.create(verb="abort", actor=rollout.created_by)
         audit.record(actor=None, verb="test", target=rollout)
