@@ -85,6 +85,8 @@ def _entry(resource: Resource) -> dict[str, Any]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
+    if resource.storage_hash:
+        entry["storageVersionHash"] = resource.storage_hash
     return entry
 
 

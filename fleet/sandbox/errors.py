@@ -179,6 +179,11 @@ def internal(message: str) -> StatusError:
     return StatusError(500, "", message)
 
 
+def defect(error: Exception) -> StatusError:
+    """Something in the sandbox itself went wrong."""
+    return StatusError(500, "InternalError", f"Internal error occurred: {error!r}", {})
+
+
 def invalid_patch(value: str, problem: str) -> StatusError:
     """A patch whose result cannot be read; `value` is how upstream shows the object."""
     return invalid("", "", "", [invalid_value("patch", value, problem)])

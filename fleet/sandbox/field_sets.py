@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .schema import ANY, Type
-from .schema.decode import _zeroes, zero_value
+from .schema.decode import zero_fields, zero_value
 
 Path = tuple[str, ...]
 FieldSet = set[Path]
@@ -122,7 +122,7 @@ def _by_element(value: Any, schema: Type) -> dict[str, tuple[Any, Type]]:
 def empty_object(schema: Type) -> dict[str, Any]:
     """What Go has before anything is set: the ground a creation is compared with."""
     empty: dict[str, Any] = dict.fromkeys(schema.required)
-    for key, child in _zeroes(schema):
+    for key, child in zero_fields(schema):
         empty[key] = empty_object(child) if child.shape == "struct" else zero_value(child)
     return empty
 

@@ -1,5 +1,7 @@
 """The kinds a cluster serves: the built-in ones, and those its CustomResourceDefinitions add."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +31,7 @@ class Resource:
     verbs: tuple[str, ...] = ()
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    storage_hash: str = ""  # tells clients whether stored objects have changed their form
     subresources: dict[str, dict[str, Any]] = field(default_factory=dict)
     custom: dict[str, Any] | None = None  # a CustomResourceDefinition's version entry
 
@@ -91,6 +94,7 @@ def _resource(
         verbs=tuple(entry["verbs"]),
         short_names=tuple(entry.get("shortNames", ())),
         categories=tuple(entry.get("categories", ())),
+        storage_hash=entry.get("storageVersionHash", ""),
         subresources={
             sub["name"].removeprefix(prefix): sub
             for sub in entries
@@ -162,8 +166,13 @@ def _plural(spec: dict[str, Any]) -> str:
     return spec["names"]["plural"]
 
 
+def _storage_hash(kind: str) -> str:
+    return base64.b64encode(hashlib.sha256(kind.encode()).digest()[:8]).decode()
+
+
 def _custom(spec: dict[str, Any], version: dict[str, Any]) -> Resource:
     names = spec["names"]
+    stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
     subresources = {
         name: {"kind": names["kind"], "verbs": ["get", "patch", "update"]}
         for name in version.get("subresources", {})
@@ -178,6 +187,7 @@ def _custom(spec: dict[str, Any], version: dict[str, Any]) -> Resource:
         verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
         short_names=tuple(names.get("shortNames", ())),
         categories=tuple(names.get("categories", ())),
+        storage_hash=_storage_hash(f"{spec['group']}/{stored}/{names['kind']}"),
         subresources=subresources,
         custom=version,
     )

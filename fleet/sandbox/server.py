@@ -5,7 +5,9 @@ Source: k8s.io/apiserver/pkg/endpoints.
 
 import hmac
 import json
+import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import yaml
@@ -40,6 +42,7 @@ PATCH_STYLES = {
 }
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 _READ_METHODS = {"GET", "HEAD"}
+log = logging.getLogger("fleet.sandbox")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -65,6 +68,9 @@ class Server:
             return web.Response()
         except UnknownPath:
             return web.Response(text="404 page not found\n", status=404)
+        except Exception as error:  # a defect of the sandbox: say so, in the API's own form
+            log.exception("%s %s", request.method, request.path)
+            return _json(errors.defect(error).status, 500)
 
     def _authenticate(self, request: web.Request) -> str:
         """The user's name; raises StatusError 401 for a token nobody issued."""
@@ -161,8 +167,9 @@ class Server:
         response = web.StreamResponse()
         response.content_type = "application/json"
         await response.prepare(request)
-        async for lines in watch.lines():
-            await response.write(lines)
+        async with aclosing(watch.lines()) as stream:
+            async for lines in stream:
+                await response.write(lines)
         return response
 
     async def _log(self, request: web.Request, target: Target) -> web.StreamResponse:

@@ -199,6 +199,25 @@ def _secret(obj: Object, now: datetime) -> Row:
     ]
 
 
+def _autoscaler(obj: Object, now: datetime) -> Row:
+    spec, status = obj["spec"], obj.get("status", {})
+    target = spec["scaleTargetRef"]
+    wanted = [
+        f"{m['resource']['name']}: <unknown>/{m['resource']['target'].get('averageUtilization')}%"
+        for m in spec.get("metrics", ())
+        if m["type"] == "Resource"
+    ]
+    return [
+        obj["metadata"]["name"],
+        f"{target['kind']}/{target['name']}",
+        ", ".join(wanted) or "<none>",
+        str(spec.get("minReplicas", "<unset>")),
+        spec["maxReplicas"],
+        status.get("currentReplicas", 0),
+        age(obj["metadata"]["creationTimestamp"], now),
+    ]
+
+
 def _event(obj: Object, now: datetime) -> Row:
     involved, source = obj.get("involvedObject", {}), obj.get("source", {})
     last = obj.get("lastTimestamp") or obj.get("eventTime") or obj.get("firstTimestamp")
@@ -294,6 +313,18 @@ _TABLES: dict[str, tuple[list[Column], Callable[[Object, datetime], Row]]] = {
     "Namespace": ([_NAME, ("Status", "string", 0), _AGE], _namespace),
     "ConfigMap": ([_NAME, ("Data", "string", 0), _AGE], _config_map),
     "Secret": ([_NAME, ("Type", "string", 0), ("Data", "string", 0), _AGE], _secret),
+    "HorizontalPodAutoscaler": (
+        [
+            _NAME,
+            ("Reference", "string", 0),
+            ("Targets", "string", 0),
+            ("MinPods", "string", 0),
+            ("MaxPods", "integer", 0),
+            ("Replicas", "integer", 0),
+            _AGE,
+        ],
+        _autoscaler,
+    ),
     "Event": (
         [
             ("Last Seen", "string", 0),

@@ -43,7 +43,7 @@ class Watch:
         self.matches = Matcher(query, resource.kind)
         self.encode = encode
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
-        self._seen = 0
+        self._is_overrun = False
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Events until the time-out; an ERROR event when the history is gone."""
@@ -62,12 +62,14 @@ class Watch:
             stop()
 
     def _hear(self, change: Change) -> None:
-        if change.storage == self.resource.storage:
-            self._changes.put_nowait(change)
+        """Queue a change; a client too slow to read what piled up is cut off, and lists again."""
+        if change.storage != self.resource.storage or self._is_overrun:
+            return
+        self._is_overrun = self._changes.qsize() >= BACKLOG_EVENTS
+        self._changes.put_nowait(change)
 
     def _initial_lines(self) -> bytes:
         store, options = self.api.store, self.options
-        self._seen = store.revision
         from_now = options.revision in ("", "0")
         initial = from_now if options.send_initial_events is None else options.send_initial_events
         lines: list[bytes] = []
@@ -89,7 +91,7 @@ class Watch:
         limit = self.options.timeout_seconds or SHORTEST_WATCH_SECONDS * (1 + random.random())
         end = loop.time() + limit
         next_bookmark = loop.time() + BOOKMARK_SECONDS
-        while (now := loop.time()) < end and self._changes.qsize() < BACKLOG_EVENTS:
+        while (now := loop.time()) < end and not self._is_overrun:
             try:
                 async with asyncio.timeout(min(end, next_bookmark) - now):
                     first = await self._changes.get()
@@ -111,7 +113,6 @@ class Watch:
         """The event as this watch sees it: objects enter and leave its selectors."""
         if change.storage != self.resource.storage:
             return b""
-        self._seen = max(self._seen, change.revision)
         was = change.previous is not None and self.matches(change.previous.obj)
         is_now = change.type != "DELETED" and self.matches(change.record.obj)
         if is_now:

@@ -51,7 +51,7 @@ class Decoder:
         return result
 
     def _add_zero_values(self, result: dict[str, Any], schema: Type) -> None:
-        for key, child in _zeroes(schema):
+        for key, child in zero_fields(schema):
             if key not in result:
                 result[key] = zero_value(child)
 
@@ -148,7 +148,7 @@ def _left_out(value: Any, schema: Type, is_required: bool) -> bool:
 _zero_cache: dict[int, list[tuple[str, Type]]] = {}
 
 
-def _zeroes(schema: Type) -> list[tuple[str, Type]]:
+def zero_fields(schema: Type) -> list[tuple[str, Type]]:
     """The fields Go always writes: plain structs, required scalars, unset times."""
     found = _zero_cache.get(id(schema.fields))
     if found is None:
@@ -170,4 +170,4 @@ def zero_value(schema: Type) -> Any:
         return None
     if schema.shape == "scalar":
         return schema.default
-    return {key: zero_value(child) for key, child in _zeroes(schema)}
+    return {key: zero_value(child) for key, child in zero_fields(schema)}

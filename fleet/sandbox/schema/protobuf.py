@@ -128,16 +128,20 @@ def _value(value: Any, kind: str) -> Any:
 def _time(fields: dict[str, Any]) -> str | None:
     if not fields:
         return None
-    moment = datetime.fromtimestamp(fields.get("seconds", 0), UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(fields) + "Z"
 
 
 def _micro_time(fields: dict[str, Any]) -> str | None:
     if not fields:
         return None
     microseconds = fields.get("nanos", 0) // 1000
+    return f"{_stamp(fields)}.{microseconds:06}Z"
+
+
+def _stamp(fields: dict[str, Any]) -> str:
+    """Whole seconds. Not strftime, which writes the year 1 without its zeros."""
     moment = datetime.fromtimestamp(fields.get("seconds", 0), UTC)
-    return moment.strftime(f"%Y-%m-%dT%H:%M:%S.{microseconds:06}Z")
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _int_or_string(fields: dict[str, Any]) -> int | str:
