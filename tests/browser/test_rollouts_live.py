@@ -14,7 +14,9 @@ from tests.launcher.installation import Installation
 pytestmark = pytest.mark.browser
 
 # What a browser says by itself while a server is away.
-AWAY = re.compile(r"WebSocket connection to .* failed|net::ERR_|Failed to load resource")
+AWAY = re.compile(
+    r"WebSocket connection to .* failed|net::ERR_|Failed to load resource|htmx:sendError"
+)
 
 
 def remember_this_document(operator: Operator) -> None:

@@ -4,7 +4,7 @@ from django.urls import reverse
 
 from deploy.models import Release
 from fleet.models import Placement, Service
-from tests.factories import DIGEST, make_cluster, make_service
+from tests.factories import DIGEST, make_cluster, make_placement, make_service
 from tests.pages.conftest import World
 
 MANIFEST = """\
@@ -160,3 +160,9 @@ def test_empty_pages_say_what_to_do_first(world: World) -> None:
     html = browser.get(reverse("service", kwargs={"name": "empty"})).content.decode()
     assert "Add a placement" in html
     assert "Make the first release" in html
+
+
+def test_the_list_counts_placements_and_live_rollouts(world: World) -> None:
+    make_placement(world.service, make_cluster())
+    (row,) = world.browser(world.viewer).get(reverse("services")).context["page"].object_list
+    assert (row.placement_count, row.live_count, row.newest_version) == (2, 1, "1.2.0")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -83,12 +83,14 @@ def _ended_lately(seen: QuerySet[Rollout]) -> QuerySet[Rollout]:
 
 
 def _unrepaired(seen: QuerySet[Rollout]) -> QuerySet[Rollout]:
-    """Failed or aborted in the last day, unless a later rollout there went well."""
+    """Failed or aborted in the last day, and nobody has tried anything there since."""
     bad = seen.filter(
         state__in=(State.FAILED, State.ABORTED), finished_at__gte=timezone.now() - RECENT
     )
-    newest = rollouts.newest_ids()
-    return bad.filter(pk__in=newest).order_by("-finished_at")
+    later = Rollout.objects.filter(
+        placement=OuterRef("placement"), created_at__gt=OuterRef("created_at")
+    )
+    return bad.filter(~Exists(later)).order_by("-finished_at")
 
 
 def _clusters(clusters: Iterable[dict[str, Any]]) -> Iterable[Attention]:

@@ -12,6 +12,15 @@ from deploy.projections import rollout_projection
 from portal.base import access
 from portal.base.models import AuditEntry, User
 
+# Whole manifests and plans, which no list shows.
+_LARGE = (
+    "release__manifests",
+    "release__config",
+    "stable__plan",
+    "stable__memory",
+    "stable__release__manifests",
+    "stable__release__config",
+)
 _MACHINERY = ("fence", "plan_sha256", "step")
 _DONE = {"deploy": "started it", "rollback": "rolled back", "retry": "started it again"}
 SORTS = {
@@ -39,6 +48,7 @@ def visible(user: User) -> QuerySet[Rollout]:
         "stable__release",
         "created_by",
     ).prefetch_related("steps", "intents__actor")
+    rows = rows.defer(*_LARGE)
     return access.visible(rows, user, team_path="placement__service__team")
 
 
@@ -137,13 +147,8 @@ def last_by_placement(placement_ids: Iterable[UUID], **conditions: Any) -> dict[
     rows = (
         Rollout.objects.filter(placement_id__in=list(placement_ids), **conditions)
         .select_related("release", "stable__release", "placement__cluster", "created_by")
+        .defer("plan", "memory", *_LARGE)
         .order_by("placement_id", "-created_at")
         .distinct("placement_id")
     )
     return {row.placement_id: row for row in rows}
-
-
-def newest_ids() -> QuerySet:
-    """Ids of the newest rollout of every placement."""
-    newest = Rollout.objects.order_by("placement_id", "-created_at").distinct("placement_id")
-    return newest.values("id")
