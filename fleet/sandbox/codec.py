@@ -19,7 +19,7 @@ class Options:
 
     manager: str = "unknown"
     dry_run: bool = False
-    validation: str = "Warn"  # Ignore, Warn, Strict: what to do about unknown fields
+    validation: str = "Ignore"  # Ignore, Warn, Strict: what to do about unknown fields
     force: bool = False
     subresource: str = ""
     warnings: list[str] = field(default_factory=list)

@@ -136,7 +136,7 @@ def success() -> Object:
 
 def review(resource: Resource, body: Object, user: str, read_only: bool) -> Object:
     """Answer a review: the main token may do everything, the read-only one may look."""
-    answered = codec.decode(resource, body, Options(validation="Ignore"))
+    answered = codec.decode(resource, body, Options())
     if resource.kind == "SelfSubjectRulesReview":
         answered["status"] = _rules(read_only)
     elif resource.kind == "SelfSubjectReview":
