@@ -46,7 +46,7 @@ def rollout_projection(rollout: Rollout) -> dict[str, Any]:
         "drift": rollout.drift,
         "stalled_since": _time(rollout.stalled_since),
         "progress_deadline_seconds": rollout.plan["parameters"].get("progress_deadline_seconds"),
-        "workloads": [_workload(w) for w in rollout.memory.get("workloads", [])],
+        "workloads": _workloads(rollout),
         "template_hashes": rollout.memory.get("template_hashes", []),
         "pending_intents": [_intent(i) for i in rollout.intents.all() if i.consumed_at is None],
         "created_by": rollout.created_by.username if rollout.created_by else "pilothouse",
@@ -103,10 +103,20 @@ def _explanation(rollout: Rollout) -> dict[str, Any]:
     return given
 
 
-def _workload(workload: dict[str, Any]) -> dict[str, Any]:
-    counts = {key: workload[key] for key in ("desired", "updated", "ready", "available")}
-    old = max(workload["replicas"] - workload["updated"], 0)
-    return {"kind": "Deployment", "name": workload["name"], **counts, "old": old}
+def _workloads(rollout: Rollout) -> list[dict[str, Any]]:
+    """Pods by side: `updated` ones run this rollout's release, `old` ones another.
+
+    On the way back the cluster counts the pods of the stable release as updated.
+    """
+    returning = "restored" in rollout.memory
+    return [_workload(seen, returning) for seen in rollout.memory.get("workloads", [])]
+
+
+def _workload(seen: dict[str, Any], returning: bool) -> dict[str, Any]:
+    counts = {key: seen[key] for key in ("desired", "ready", "available")}
+    others = max(seen["replicas"] - seen["updated"], 0)
+    new, old = (others, seen["updated"]) if returning else (seen["updated"], others)
+    return {"kind": "Deployment", "name": seen["name"], **counts, "updated": new, "old": old}
 
 
 def _intent(intent: Any) -> dict[str, Any]:

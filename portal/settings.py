@@ -44,7 +44,8 @@ INSTALLED_APPS = [
     "portal.base",
     "fleet",
     "deploy",
-    "django.contrib.admin",
+    # The admin of every room is loaded with the addresses: only the web process needs it.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -149,6 +150,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 if TLS:
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come without TLS
     SECURE_HSTS_SECONDS = 31_536_000
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
@@ -231,7 +233,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 
 # --- Static files ---------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# PILOTHOUSE_STATIC_ROOT: where `collectstatic` puts them, for a web server that serves them itself.
+STATIC_ROOT = env.str("PILOTHOUSE_STATIC_ROOT", default=None)
 # Served straight from the apps: no collectstatic step between an edit and the page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 300

@@ -14,6 +14,8 @@ from django.db.models import Model
 from portal.api import router
 from tests import factories
 
+admin.autodiscover()  # the portal does so with its addresses
+
 ROOMS = ("portal", "base", "fleet", "deploy", "inference")
 MODELS = [model for model in apps.get_models() if model._meta.app_label in ROOMS]
 

@@ -153,7 +153,8 @@ def _wait(position: Position, observed: Observed, now: datetime) -> Decision:
         Explanation(waiting, until, _on_failure(position)),
         due_in_seconds=min(SWEEP_SECONDS, max((until - now).total_seconds(), 0.05)),
         memory={"progress": record},
-        detail=waiting,
+        # The timeline shows the reason alone; the whole message stands in "what happens next".
+        detail=waiting.partition(" (")[0],
     )
 
 

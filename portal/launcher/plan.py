@@ -116,7 +116,8 @@ class Plan:
         return [
             self._web(),
             self._worker("control", processes=2),
-            self._worker("notify", processes=1),
+            # The one worker that also keeps the clock of the housekeeping.
+            self._worker("notify", "-B", "-s", str(self.layout.run / "beat"), processes=1),
             self._python("dispatch", MANAGE, "dispatch", QUICK, ready_lines=self._logged("ready")),
             self._python("watch", MANAGE, "watch_clusters", QUICK, ready_lines=("watching",)),
         ]
@@ -133,12 +134,12 @@ class Plan:
             answers=lambda: answers_http(self.options, "/readyz"),
         )
 
-    def _worker(self, queue: str, processes: int) -> Program:
+    def _worker(self, queue: str, *more: str, processes: int) -> Program:
         flags = ("-Q", queue, "-n", f"{queue}@%h", "-c", str(processes), "--loglevel", "INFO")
         alone = ("--without-mingle", "--without-gossip")
         return self._python(
             queue,
-            *("-m", "celery", "-q", QUICK, "-A", "portal.celery", "worker", *flags, *alone),
+            *("-m", "celery", "-q", QUICK, "-A", "portal.celery", "worker", *flags, *alone, *more),
             ready_lines=(" ready.",),
         )
 

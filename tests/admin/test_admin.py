@@ -20,6 +20,7 @@ from portal.base.models import AuditEntry, IdempotencyKey, User
 from tests import factories as make
 
 pytestmark = pytest.mark.usefixtures("loopback_clusters", "quick_passwords")
+admin.autodiscover()  # the portal does so with its addresses
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 READ_ONLY = (
     "base.apikey", "base.auditentry", "base.event", "base.idempotencykey", "deploy.attempt",

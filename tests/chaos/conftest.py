@@ -12,8 +12,9 @@ from tests.flows.stage import Stage, stage_on
 
 @pytest.fixture
 def stage(
-    transactional_db: None, target: Target, loopback_clusters: None, settings: Any
+    transactional_db: None, sandbox_target: Target, loopback_clusters: None, settings: Any
 ) -> Iterator[Stage]:
+    """On the sandbox alone: what is killed here is ours, and the flows compare the targets."""
     settings.ENGINE_LEASE_SECONDS = LEASE_SECONDS
-    with stage_on(target) as stage:
+    with stage_on(sandbox_target) as stage:
         yield stage
