@@ -66,7 +66,8 @@ class Dispatcher:
         """Runs until stopped; a lost database connection is made again with back-off."""
         pause = 0.5
         # The first message would else wait for the client library to load and connect.
-        self._publisher.submit(_connect_broker)
+        if self._publish is _to_celery:
+            self._publisher.submit(_connect_broker)
         while not self._stop.is_set():
             try:
                 self._listen()
