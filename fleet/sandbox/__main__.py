@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -95,6 +96,8 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # Objects are plain JSON without cycles: full collections would only stop the world.
+    gc.set_threshold(50_000, 50, 100)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(run(_arguments(arguments)))

@@ -117,9 +117,11 @@ def label_selector(selector: Mapping[str, Any] | None) -> LabelTest:
     """A `LabelSelector` object; None selects nothing, an empty one everything."""
     if selector is None:
         return lambda labels: False
-    tests = [_in(key, {value}, True) for key, value in selector.get("matchLabels", {}).items()]
-    tests += [match_expression(entry) for entry in selector.get("matchExpressions", ())]
-    return lambda labels: all(test(labels) for test in tests)
+    wanted = selector.get("matchLabels", {}).items()
+    tests = [match_expression(entry) for entry in selector.get("matchExpressions", ())]
+    if not tests:
+        return lambda labels: wanted <= labels.items()
+    return lambda labels: wanted <= labels.items() and all(test(labels) for test in tests)
 
 
 def match_expression(expression: Mapping[str, Any]) -> LabelTest:

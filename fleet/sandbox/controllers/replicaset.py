@@ -20,8 +20,8 @@ from .base import Controller, Key, controller_of, owner_reference
 if TYPE_CHECKING:
     from ..cluster import Cluster
 
-BURST_PODS = 25  # per turn of the queue, so that requests are answered in between
-SETTLE_SECONDS_PER_POD = 0.0001  # counting many pods takes long: let changes come together
+BURST_PODS = 10  # per turn of the queue, so that requests are answered in between
+SETTLE_SECONDS_PER_POD = 0.0002  # counting many pods takes long: let changes come together
 WRITES = Options(manager="kube-controller-manager")
 STATUS_WRITES = Options(manager="kube-controller-manager", subresource="status")
 _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -29,22 +29,26 @@ _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 class ReplicaSetController(Controller):
     component = "replicaset-controller"
-    watches = ("apps/replicasets", "pods")
+    kind = "ReplicaSet"
+    storage = "apps/replicasets"
+    watches = (storage, "pods")
 
     def __init__(self, cluster: "Cluster") -> None:
         self._orphans: dict[Key, None] = {}  # pods without a controller
+        self._is_reporting = False  # its own status writes are no news to it
         super().__init__(cluster)
 
     def observe(self, change: Change) -> None:
         obj = change.record.obj
-        if change.storage == "apps/replicasets":
-            self.enqueue(name_of(obj))
+        if change.storage == self.storage:
+            if not self._is_reporting:
+                self.enqueue(name_of(obj))
             return
         owners = [controller_of(obj)]
         if change.previous:
             owners.append(controller_of(change.previous.obj))
         for owner in owners:
-            if owner and owner["kind"] == "ReplicaSet":
+            if owner and owner["kind"] == self.kind:
                 pods = self.store.dependents_of(owner["uid"])
                 key = obj["metadata"]["namespace"], owner["name"]
                 self.enqueue_settled(key, pods * SETTLE_SECONDS_PER_POD)
@@ -56,15 +60,18 @@ class ReplicaSetController(Controller):
     def _offer(self, pod: Object) -> None:
         """Tell ReplicaSets about a pod without a controller that they may adopt."""
         namespace, labels = pod["metadata"]["namespace"], pod["metadata"].get("labels", {})
-        for replica_set in self.store.objects("apps/replicasets", namespace):
-            if label_selector(replica_set["spec"]["selector"])(labels):
+        for replica_set in self.store.objects(self.storage, namespace):
+            if self._selector(replica_set)(labels):
                 self.enqueue(name_of(replica_set))
 
+    def _selector(self, replica_set: Object) -> LabelTest:
+        return label_selector(replica_set["spec"]["selector"])
+
     def sync(self, key: Key) -> None:
-        replica_set = self.store.get("apps/replicasets", *key)
+        replica_set = self.store.get(self.storage, *key)
         if replica_set is None:
             return
-        matches = label_selector(replica_set["spec"]["selector"])
+        matches = self._selector(replica_set)
         pods = self._claimed(replica_set, matches)
         active = [p for p in pods if is_active(p)]
         terminating = [p for p in pods if p["metadata"].get("deletionTimestamp")]
@@ -166,7 +173,7 @@ class ReplicaSetController(Controller):
         owner = controller_of(replica_set)
         sets = [replica_set]
         if owner:
-            sets = [rs for _, rs in self.store.owned_by(owner["uid"], "apps/replicasets")]
+            sets = [rs for _, rs in self.store.owned_by(owner["uid"], self.storage)]
         return [
             pod
             for rs in sets
@@ -199,8 +206,12 @@ class ReplicaSetController(Controller):
             conditions.remove(status, "ReplicaFailure")
         if status != replica_set.get("status"):
             changed = {**replica_set, "metadata": dict(replica_set["metadata"]), "status": status}
-            resource = self.api.resource("apps/replicasets")
-            self.api.write(resource, replica_set, changed, STATUS_WRITES)
+            self._is_reporting = True
+            try:
+                resource = self.api.resource(self.storage)
+                self.api.write(resource, replica_set, changed, STATUS_WRITES)
+            finally:
+                self._is_reporting = False
 
     def _status(self, replica_set: Object, active: list[Object], terminating: int) -> Object:
         seconds = replica_set["spec"].get("minReadySeconds", 0)
