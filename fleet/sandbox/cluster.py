@@ -18,6 +18,7 @@ from .controllers.garbage import GarbageCollector
 from .controllers.kubelet import Kubelet
 from .controllers.namespaces import NamespaceController
 from .controllers.replicaset import ReplicaSetController
+from .controllers.replication import ReplicationManager
 from .database import Database, Journal
 from .event_recorder import EventRecorder
 from .logs import LogBook
@@ -86,6 +87,7 @@ class Cluster:
                 NamespaceController,
                 DeploymentController,
                 ReplicaSetController,
+                ReplicationManager,
                 Scheduler,
                 Kubelet,
                 EndpointsController,

@@ -45,6 +45,14 @@ def _replica_set(obj: Object) -> None:
     _template(obj["spec"])
 
 
+def _replication_controller(obj: Object) -> None:
+    """Selector and labels default to those of the template."""
+    labels = obj["spec"].get("template", {}).get("metadata", {}).get("labels", {})
+    _fill(obj["spec"], selector=labels)
+    _fill(obj["metadata"], labels=labels)
+    _replica_set(obj)
+
+
 def _stateful_set(obj: Object) -> None:
     spec = obj["spec"]
     _fill(spec, replicas=1, podManagementPolicy="OrderedReady", revisionHistoryLimit=10)
@@ -219,7 +227,7 @@ _BY_KIND: dict[str, Callable[[Object], None]] = {
     "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
     "Job": _job,
-    "ReplicationController": _replica_set,
+    "ReplicationController": _replication_controller,
     "Pod": _pod,
     "Service": _service,
     "Secret": _secret,

@@ -63,8 +63,6 @@ def _start(plane: Plane, kubeconfig: Path, names: list[str], folder: Path) -> Ru
         str(plane.binaries / "e2e.test"),
         f"--kubeconfig={kubeconfig}",
         "--provider=skeleton",
-        # The default is protobuf, which only the real API server speaks.
-        "--kube-api-content-type=application/json",
         "--allowed-not-ready-nodes=0",
         "--minStartupPods=0",
         "--dump-logs-on-failure=false",
