@@ -47,6 +47,7 @@ def loopback_clusters(settings: Any) -> None:
     settings.ALLOW_LOOPBACK_CLUSTERS = True
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups for `--dist loadgroup`: by what is shared, else by folder."""
     root = Path(__file__).parent

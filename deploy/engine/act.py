@@ -123,13 +123,13 @@ def _body(claimed: Claimed, gateway: Gateway, obj: dict, live: dict | None, paus
 
 def _check_ours(claimed: Claimed, live: dict) -> None:
     meta = live["metadata"]
-    fence = int((meta.get("annotations") or {}).get(FENCE_MARK, 0))
-    if fence > claimed.fence:
-        raise Superseded(fence)
     owner = (meta.get("labels") or {}).get(PLACEMENT_LABEL)
     if owner and owner != str(claimed.rollout.placement_id):
         what = f"{live['kind']} {meta['name']}"
         raise errors.Invalid(f"{what} belongs to another placement ({owner})", [])
+    fence = int((meta.get("annotations") or {}).get(FENCE_MARK, 0))
+    if fence > claimed.fence:
+        raise Superseded(fence)
 
 
 def _settle_replicas(gateway: Gateway, body: dict, live: dict) -> None:

@@ -32,6 +32,12 @@ steps = (
 # The watcher wakes a tick at every change; this is the safety net below it.
 SWEEP_SECONDS = 5.0
 IDLE_SECONDS = 30.0
+# Kubernetes is not held back: the foreign change may be somebody's emergency fix.
+_WAITS_AFTER_DRIFT = Explanation(
+    "somebody to overwrite the foreign change, or to abort",
+    None,
+    "the cluster follows the foreign change until then",
+)
 
 
 def decide(position: Position, observed: Observed, now: datetime) -> Decision:
@@ -159,12 +165,10 @@ def _wait(position: Position, observed: Observed, now: datetime) -> Decision:
 
 
 def _paused(position: Position, observed: Observed, now: datetime) -> Decision:
-    return Decision(
-        State.PAUSED,
-        position.step_index,
-        Explanation("somebody to resume or abort", None, "pods stay as they are"),
-        due_in_seconds=IDLE_SECONDS,
-    )
+    waiting = Explanation("somebody to resume or abort", None, "pods stay as they are")
+    if position.drifted:
+        waiting = _WAITS_AFTER_DRIFT
+    return Decision(State.PAUSED, position.step_index, waiting, due_in_seconds=IDLE_SECONDS)
 
 
 def _promoting(position: Position, observed: Observed, now: datetime) -> Decision:
@@ -236,11 +240,7 @@ def _drifted(position: Position, drift: tuple[Drift, ...]) -> Decision:
     return Decision(
         State.PAUSED,
         position.step_index,
-        Explanation(
-            f"somebody to overwrite {first.manager}'s change to {first.object}, or to abort",
-            None,
-            "pods stay as they are",
-        ),
+        _WAITS_AFTER_DRIFT,
         due_in_seconds=IDLE_SECONDS,
         memory={"progress": _frozen(position)},
         reason=f"{first.manager} changed {what} of {first.object}",

@@ -117,7 +117,7 @@ class Plan:
             self._web(),
             self._worker("control", processes=2),
             # The one worker that also keeps the clock of the housekeeping.
-            self._worker("notify", "-B", "-s", str(self.layout.run / "beat"), processes=1),
+            self._worker("notify", "-B", "-s", str(self.layout.var / "beat"), processes=1),
             self._python("dispatch", MANAGE, "dispatch", QUICK, ready_lines=self._logged("ready")),
             self._python("watch", MANAGE, "watch_clusters", QUICK, ready_lines=("watching",)),
         ]

@@ -1,4 +1,4 @@
-"""A running portal, and Debian's Chromium to look at it as an operator does."""
+"""Debian's Chromium, to look at the running portal as an operator does."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from portal.launcher.layout import REPOSITORY
 from tests.launcher.installation import Installation
 
 CHROMIUM = "/usr/bin/chromium"
@@ -18,16 +17,7 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-@pytest.fixture(scope="package")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """The whole portal with its demo, in a `var` of its own."""
-    portal = Installation(REPOSITORY, tmp_path_factory.mktemp("browser") / "var")
-    portal.start()
-    yield portal
-    portal.stop()
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is missing: apt install chromium")
@@ -75,7 +65,7 @@ class Operator:
         expect(self.page.locator("#rollout-head .pill").first).to_have_text(word)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def session(portal: Installation, chromium: Browser) -> dict[str, object]:
     """The cookies of somebody who signed in by hand, once for all windows."""
     window = chromium.new_context()
