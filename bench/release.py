@@ -18,9 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from portal.launcher.layout import REPOSITORY
 from tests.controlplane.plane import Plane, binaries_directory
-from tests.launcher.installation import Installation
+from tests.launcher.installation import running_portal
 from tests.rest_client import RestClient
 
 
@@ -126,21 +125,16 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--raised-limits", action="store_true")
     given = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        portal = Installation(REPOSITORY, Path(folder) / "var")
-        portal.start()
-        try:
-            made = portal.run(
-                *("manage", "create_api_key", "admin", "--name", "bench"),
-                *("--scope", "write", "--quiet"),
-            )
-            api = RestClient(f"http://127.0.0.1:{portal.port}", made.stdout.strip())
-            with Plane(raised_limits=given.raised_limits) as plane:
-                cluster = prepare(plane, api)
-                for replicas in given.replicas:
-                    measure(plane, api, cluster["id"], replicas, given.rounds)
-        finally:
-            portal.stop()
+    with tempfile.TemporaryDirectory() as folder, running_portal(Path(folder) / "var") as portal:
+        made = portal.run(
+            *("manage", "create_api_key", "admin", "--name", "bench"),
+            *("--scope", "write", "--quiet"),
+        )
+        api = RestClient(f"http://127.0.0.1:{portal.port}", made.stdout.strip())
+        with Plane(raised_limits=given.raised_limits) as plane:
+            cluster = prepare(plane, api)
+            for replicas in given.replicas:
+                measure(plane, api, cluster["id"], replicas, given.rounds)
 
 
 if __name__ == "__main__":

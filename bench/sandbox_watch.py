@@ -32,7 +32,9 @@ class Client:
         self.connection = http.client.HTTPSConnection(host, context=context, timeout=60)
         self.headers = {"Authorization": f"Bearer {sandbox.token}"}
 
-    def send(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Any:
+    def send(
+        self, method: str, path: str, body: Any = None, media: str = "application/json"
+    ) -> Any:
         raw = json.dumps(body) if body is not None else None
         headers = self.headers | {"Content-Type": media}
         self.connection.request(method, path, raw, headers)

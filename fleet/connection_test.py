@@ -167,7 +167,7 @@ def _ask_rights(gateway: Gateway, findings: Findings) -> None:
     except errors.KubeError as error:
         findings.add("Rights", False, error.message, "Run the test again.")
         return
-    hint = "Bind the role shipped in ops/ instead of a wider one." if held else ""
+    hint = "Bind the role in ops/kubernetes/rbac.yaml instead of a wider one." if held else ""
     detail = f"also allowed: {', '.join(held)}" if held else "none beyond what is needed"
     findings.add("Excess rights", True, detail, hint)
 

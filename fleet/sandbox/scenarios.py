@@ -21,7 +21,7 @@ import yaml
 
 from .clock import Clock
 
-PREFIX = "sandbox.pilothouse.dev/"
+PREFIX = "sandbox.pilothouse.io/"
 KNOBS = {
     "start-seconds": "time from scheduled to running",
     "ready-after-seconds": "time from running to Ready (a slow start)",
@@ -147,7 +147,7 @@ def _node(name: str, pool: NodePool, address: str, region: str, clock: Clock) ->
         "kubernetes.io/arch": "amd64",
         "topology.kubernetes.io/region": region,
         "topology.kubernetes.io/zone": f"{region}a",
-        "pilothouse.dev/pool": pool.name,
+        "pilothouse.io/pool": pool.name,
         **pool.labels,
     }
     capacity = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.launcher.installation import Installation
+from tests.launcher.installation import Installation, running_portal
 
 CHROMIUM = "/usr/bin/chromium"
 WAIT_MILLISECONDS = 45_000  # a bound for hangs: every page here changes within seconds
@@ -17,7 +17,13 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with running_portal(tmp_path_factory.mktemp("browser") / "var") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is missing: apt install chromium")
@@ -65,7 +71,7 @@ class Operator:
         expect(self.page.locator("#rollout-head .pill").first).to_have_text(word)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session(portal: Installation, chromium: Browser) -> dict[str, object]:
     """The cookies of somebody who signed in by hand, once for all windows."""
     window = chromium.new_context()

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 # What a browser says by itself while a server is away.
 AWAY = re.compile(
-    r"WebSocket connection to .* failed|net::ERR_|Failed to load resource|htmx:sendError"
+    r"WebSocket connection to .* failed|net::ERR_|Failed to load resource"
+    r"|htmx:sendError|htmx:afterRequest"
 )
 
 

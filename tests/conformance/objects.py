@@ -2,7 +2,7 @@
 
 from typing import Any
 
-MANUAL = {"sandbox.pilothouse.dev/readiness": "manual"}
+MANUAL = {"sandbox.pilothouse.io/readiness": "manual"}
 
 
 def config_map(name: str = "settings", data: dict[str, str] | None = None, **top: Any) -> dict:

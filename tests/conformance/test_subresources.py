@@ -58,7 +58,7 @@ def test_a_pod_becomes_ready_when_its_status_says_so(cluster: Cluster, pinned: P
 def test_pods_that_cannot_run_say_why(cluster: Cluster, pinned: Pins) -> None:
     for name, knob in (("crashing", "crash-after-seconds"), ("absent", "image-pull-error")):
         faulty = pod(name)
-        faulty["metadata"]["annotations"] = {f"sandbox.pilothouse.dev/{knob}": "0"}
+        faulty["metadata"]["annotations"] = {f"sandbox.pilothouse.io/{knob}": "0"}
         cluster.created(faulty)
     for name, reason in (("crashing", "CrashLoopBackOff"), ("absent", "ImagePullBackOff")):
         cluster.eventually(reason, lambda name=name, reason=reason: _waits(cluster, name) == reason)

@@ -58,7 +58,7 @@ class Target:
     def set_pods_ready(
         self, namespace: str, *, selector: str = "", count: int | None = None, ready: bool = True
     ) -> list[str]:
-        """Steps readiness of pods annotated `sandbox.pilothouse.dev/readiness: manual`."""
+        """Steps readiness of pods annotated `sandbox.pilothouse.io/readiness: manual`."""
         return set_pods_ready(self.client, namespace, selector=selector, count=count, ready=ready)
 
 

@@ -56,12 +56,10 @@ class Stage:
         )
         template = manifest["spec"]["template"]
         if crash:
-            template["metadata"]["annotations"] = {
-                "sandbox.pilothouse.dev/crash-after-seconds": "0"
-            }
+            template["metadata"]["annotations"] = {"sandbox.pilothouse.io/crash-after-seconds": "0"}
             manifest["spec"]["progressDeadlineSeconds"] = 3
         if manual:
-            template["metadata"]["annotations"] = {"sandbox.pilothouse.dev/readiness": "manual"}
+            template["metadata"]["annotations"] = {"sandbox.pilothouse.io/readiness": "manual"}
         self.versions[version] = releases.create(
             service=self.placement.service,
             version=version,

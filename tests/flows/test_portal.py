@@ -2,16 +2,23 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.plane import binaries_directory
-from tests.launcher.installation import Installation
+from tests.launcher.installation import Installation, running_portal
 from tests.rest_client import RestClient
 
 pytestmark = pytest.mark.launcher
 CLUSTER = "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with running_portal(tmp_path_factory.mktemp("scripted") / "var") as portal:
+        yield portal
 
 
 @pytest.fixture(scope="module")

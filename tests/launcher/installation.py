@@ -12,10 +12,13 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal.launcher import ports
+from portal.launcher.layout import REPOSITORY
 from portal.launcher.leftovers import MARKER
 from portal.launcher.proc import Identity, carrying
 
@@ -116,6 +119,17 @@ class Installation:
     def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stdout:
             self.output += line
+
+
+@contextmanager
+def running_portal(var: Path) -> Iterator[Installation]:
+    """The whole portal with its demo, from this checkout."""
+    portal = Installation(REPOSITORY, var)
+    portal.start()
+    try:
+        yield portal
+    finally:
+        portal.stop()
 
 
 class Browser:

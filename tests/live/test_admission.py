@@ -1,5 +1,6 @@
 """Who may connect and to which topics: at the start, and for as long as the socket lives."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -156,9 +157,9 @@ async def test_joining_a_team_opens_its_topics_on_the_same_socket(tab: OpenTab) 
     team = placement.service.team
     await in_thread(Membership.objects.create, team=team, user=user)
     while (await page.subscribe(placement.topic))["type"] == "error":
-        pass
+        await asyncio.sleep(0.05)
     seq = await in_thread(emit, placement.topic, f"team:{team.pk}")
-    assert (await page.frame())["seq"] == seq
+    assert (await page.frames_until(seq))[-1]["topic"] == placement.topic
 
 
 @pytest.mark.parametrize("change", ["is_active", "password"])
