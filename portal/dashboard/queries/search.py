@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from fleet.models import Cluster
 from portal.base.models import User
-from portal.dashboard.queries import rollouts, services
+from portal.dashboard.queries import catalogue, rollouts
 
 
 def matches(user: User, text: str) -> dict[str, Any]:
@@ -14,6 +14,6 @@ def matches(user: User, text: str) -> dict[str, Any]:
     named = Q(name__icontains=text)
     return {
         "clusters": Cluster.objects.filter(named | Q(region__icontains=text))[:10],
-        "services": services.visible(user).filter(named | Q(description__icontains=text))[:10],
+        "services": catalogue.visible(user).filter(named | Q(description__icontains=text))[:10],
         "rollouts": rollouts.projected(rollouts.filtered(rollouts.visible(user), {"q": text})[:10]),
     }

@@ -13,10 +13,10 @@ from fleet.models import Service
 from portal.base import access
 from portal.base.models import Role
 from portal.dashboard import pages
-from portal.dashboard.forms.services import ReleaseForm
+from portal.dashboard.forms.catalogue import ReleaseForm
 from portal.dashboard.forms.yaml_fields import as_yaml
+from portal.dashboard.queries import catalogue as queries
 from portal.dashboard.queries import rollouts
-from portal.dashboard.queries import services as queries
 
 SORTS = {"number": "number", "version": "version", "created": "created_at"}
 

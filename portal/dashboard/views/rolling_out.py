@@ -15,10 +15,10 @@ from portal.base.models import Role, User
 from portal.base.problems import Problem
 from portal.dashboard import pages
 from portal.dashboard.forms.rollouts import RollBackForm, RollOutForm
-from portal.dashboard.queries import services as queries
+from portal.dashboard.queries import catalogue as queries
 from portal.dashboard.queries.blast import blast_radius
+from portal.dashboard.views.catalogue import visible_placements
 from portal.dashboard.views.releases import find_service
-from portal.dashboard.views.services import visible_placements
 
 
 @pages.page

@@ -25,7 +25,7 @@ from portal.dashboard.forms.rollouts import ConfirmForm
 from portal.dashboard.queries import pods
 from portal.dashboard.queries import rollouts as queries
 from portal.dashboard.queries.blast import blast_radius
-from portal.dashboard.queries.services import visible as visible_services
+from portal.dashboard.queries.catalogue import visible as visible_services
 
 LOG_LINES = 200
 LOG_BUDGET_SECONDS = 8.0

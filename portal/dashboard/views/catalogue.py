@@ -15,16 +15,16 @@ from portal.base import access
 from portal.base.models import Role, User
 from portal.base.problems import NotAllowed
 from portal.dashboard import pages
-from portal.dashboard.forms.rollouts import ConfirmForm
-from portal.dashboard.forms.services import (
+from portal.dashboard.forms.catalogue import (
     OverridesForm,
     PlacementForm,
     ServiceEditForm,
     ServiceForm,
 )
+from portal.dashboard.forms.rollouts import ConfirmForm
 from portal.dashboard.forms.yaml_fields import as_yaml
+from portal.dashboard.queries import catalogue as queries
 from portal.dashboard.queries import rollouts
-from portal.dashboard.queries import services as queries
 from portal.dashboard.views.releases import find_service
 
 
