@@ -10,7 +10,7 @@ from typing import Any
 from deploy.engine.claim import Claimed
 from deploy.models import Rollout
 from deploy.render import PLACEMENT_LABEL, config_names, deployments, pod_spec
-from deploy.strategies.base import Action
+from deploy.strategies.base import Action, Drift
 from fleet.kube import errors
 from fleet.kube.gateway import Gateway
 from portal.base import audit, events
@@ -70,6 +70,13 @@ def apply_one(
             if attempt == APPLY_TRIES - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def drift_of(error: errors.FieldConflict) -> list[Drift]:
+    """What a conflict met by `apply_one` says: whose fields they are now, owner by owner."""
+    about = error.status["details"]
+    name = f"{about['kind']}/{about['name']}"
+    return [Drift(name, owner, tuple(paths)) for owner, paths in error.owners.items()]
 
 
 def rebase(claimed: Claimed, observed_fence: int) -> None:

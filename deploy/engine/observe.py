@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.engine.act import apply_one
+from deploy.engine.act import apply_one, drift_of
 from deploy.engine.claim import Claimed
 from deploy.engine.preflight import preflight
 from deploy.models.rollout import State
@@ -55,12 +55,10 @@ def _look_at(
 
 def _drift(claimed: Claimed, gateway: Gateway, obj: dict) -> list[Drift]:
     """Somebody wrote the spec after us: a dry run says whether it was to fields of ours."""
-    paused = claimed.position.state == State.PAUSED
     try:
-        apply_one(claimed, gateway, obj, dry_run=True, paused=paused)
+        apply_one(claimed, gateway, obj, dry_run=True)
     except errors.FieldConflict as error:
-        name = f"Deployment/{obj['metadata']['name']}"
-        return [Drift(name, owner, tuple(paths)) for owner, paths in error.owners.items()]
+        return drift_of(error)
     return []
 
 
@@ -74,7 +72,6 @@ def _workload(name: str, live: dict) -> Workload:
         ready=seen["ready"],
         available=seen["available"],
         up_to_date=seen["observed_generation"] >= seen["generation"],
-        paused=seen["paused"],
     )
 
 

@@ -1,6 +1,6 @@
 """Checks before step 0, each an evidence row: dry run, room for the pods, readiness probes."""
 
-from deploy.engine.act import apply_one
+from deploy.engine.act import apply_one, drift_of
 from deploy.engine.claim import Claimed
 from deploy.render import deployments, pod_spec
 from deploy.strategies.base import Drift, Finding, Observed
@@ -26,7 +26,7 @@ def _dry_run(claimed: Claimed, gateway: Gateway) -> tuple[list[Finding], list[Dr
         try:
             apply_one(claimed, gateway, obj, dry_run=True)
         except errors.FieldConflict as error:
-            drift += [Drift(name, owner, tuple(paths)) for owner, paths in error.owners.items()]
+            drift += drift_of(error)
         except (errors.Invalid, errors.NotFound, errors.Forbidden) as error:
             findings.append(Finding("dry run", "failed", f"{name}: {error}", blocking=True))
     if not findings:

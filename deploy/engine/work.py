@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from deploy.engine.act import Superseded, perform, rebase
+from deploy.engine.act import Superseded, drift_of, perform, rebase
 from deploy.engine.claim import Claimed
 from deploy.engine.commit import Outcome
 from deploy.engine.observe import look
 from deploy.models.rollout import State
 from deploy.strategies import STRATEGIES
-from deploy.strategies.base import Action, Decision, Drift, Explanation, Observed
+from deploy.strategies.base import Action, Decision, Explanation, Observed
 from fleet import clusters
 from fleet.kube import errors
 from fleet.kube.gateway import Budget, Gateway
@@ -61,7 +61,7 @@ def _work(claimed: Claimed) -> Outcome:
         done = _act(claimed, decision, gateway)
         return Outcome(decision, seen, {**noted, **done}, contacted=True)
     except errors.FieldConflict as error:
-        observed = replace(seen, drift=_drift_of(error))
+        observed = replace(seen, drift=tuple(drift_of(error)))
     except (errors.Invalid, errors.NotFound) as error:
         observed = replace(seen, refusal=str(error))
     except (errors.Forbidden, errors.Unauthorized, errors.BadCredentials) as error:
@@ -75,12 +75,6 @@ def _act(claimed: Claimed, decision: Decision, gateway: Gateway) -> dict:
     if decision.action == Action.NONE:
         return {}
     return perform(claimed, decision.action, gateway)
-
-
-def _drift_of(error: errors.FieldConflict) -> tuple[Drift, ...]:
-    about = error.status.get("details") or {}
-    name = f"{about.get('kind', 'object')}/{about.get('name', '')}"
-    return tuple(Drift(name, owner, tuple(paths)) for owner, paths in error.owners.items())
 
 
 def _sentence(observed: Observed) -> str:

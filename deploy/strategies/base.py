@@ -35,8 +35,6 @@ class Workload:
     ready: int = 0
     available: int = 0
     up_to_date: bool = True
-    paused: bool = False
-    template_hash: str = ""
 
     @property
     def old(self) -> int:
